@@ -19,7 +19,7 @@ use minutehand_ports::{ErrorClass, PortError};
 use crate::client::Client;
 use crate::config::{BATCH_WITH_FRAME_BYTES_MAX, KafkaConfig};
 use crate::error::TopicTrouble;
-use crate::topics::{APPEARS, TopicDefinition};
+use crate::topics::{APPEARS, Created, TopicDefinition};
 
 /// Most topics that one request asks for.
 const BATCH_MAX: usize = 50;
@@ -338,24 +338,8 @@ impl QueueTopics {
             );
             outcomes.insert(key, refused(&reason));
         }
-        let made: Vec<&Key> = missing.iter().take(room).copied().collect();
-        let definitions: Vec<TopicDefinition> =
-            made.iter().map(|key| self.definition(key)).collect();
-        if !made.is_empty() {
-            let answers = self
-                .client
-                .runtime()
-                .block_on(self.client.create_all(&definitions))?;
-            for (key, answer) in made.iter().zip(answers) {
-                match answer {
-                    Ok(()) => {}
-                    Err(error) if error.class == ErrorClass::Retry => {
-                        drop(outcomes.insert(key, Known::Wanted))
-                    }
-                    Err(error) => drop(outcomes.insert(key, refused(&error.to_string()))),
-                }
-            }
-        }
+        let tried: Vec<&Key> = missing.iter().take(room).copied().collect();
+        let made = self.make(&tried, &mut outcomes)?;
         let expected: Vec<&Key> = keys
             .iter()
             .filter(|key| !outcomes.contains_key(key))
@@ -363,7 +347,7 @@ impl QueueTopics {
         let there = self.await_all(&expected)?;
         let old: Vec<String> = expected
             .iter()
-            .filter(|key| !made.contains(key))
+            .filter(|key| !made.contains(**key))
             .map(|key| self.name(key))
             .collect();
         let limits = self.limits(&old)?;
@@ -379,6 +363,35 @@ impl QueueTopics {
             .into_iter()
             .map(|(key, known)| (key.clone(), known))
             .collect())
+    }
+
+    /// Makes topics that are not listed; answers which of them are as they were asked for, and adds
+    /// to the outcomes what cannot be used.
+    fn make<'a>(
+        &self,
+        keys: &[&'a Key],
+        outcomes: &mut BTreeMap<&'a Key, Known>,
+    ) -> Result<BTreeSet<&'a Key>, PortError> {
+        let mut made = BTreeSet::new();
+        if keys.is_empty() {
+            return Ok(made);
+        }
+        let definitions: Vec<TopicDefinition> =
+            keys.iter().map(|key| self.definition(key)).collect();
+        let creating = self.client.create_all(&definitions);
+        let answers = self.client.runtime().block_on(creating)?;
+        for (key, answer) in keys.iter().zip(answers) {
+            match answer {
+                Ok(Created::Now) => drop(made.insert(*key)),
+                // Not listed yet: its settings are to be read like those of any other.
+                Ok(Created::ByAnother) => {}
+                Err(error) if error.class == ErrorClass::Retry => {
+                    drop(outcomes.insert(key, Known::Wanted));
+                }
+                Err(error) => drop(outcomes.insert(key, refused(&error.to_string()))),
+            }
+        }
+        Ok(made)
     }
 
     /// How many topics of queues may still be made.

@@ -177,18 +177,26 @@ impl TopicDefinition {
 /// How often it is looked whether a topic has appeared.
 pub(crate) const APPEARS: std::time::Duration = std::time::Duration::from_millis(20);
 
+/// Whose a topic is that was to be made and is there now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// It was made as it was asked for.
+    Now,
+    /// It was there already, not listed yet perhaps: its settings are anybody's.
+    ByAnother,
+}
+
 impl Client {
     /// What every installation's topics must look like.
     pub fn definitions(&self) -> Vec<TopicDefinition> {
         TopicDefinition::all(self.config(), self.names())
     }
 
-    /// Makes topics, all with one request, and answers what became of each, in their order. One
-    /// that has appeared meanwhile is as good.
+    /// Makes topics, all with one request, and answers what became of each, in their order.
     pub(crate) async fn create_all(
         &self,
         definitions: &[TopicDefinition],
-    ) -> Result<Vec<Result<(), PortError>>, PortError> {
+    ) -> Result<Vec<Result<Created, PortError>>, PortError> {
         let copies = self.config().replication_factor;
         let topics: Vec<NewTopic<'_>> = definitions
             .iter()
@@ -213,28 +221,27 @@ impl Client {
         let answers = self.admin().create_topics(&topics, &options).await;
         let answers = answers.map_err(|error| port_error(action, error))?;
         let outcome = |answer: rdkafka::admin::TopicResult| match answer {
-            Err((name, code)) if code != RDKafkaErrorCode::TopicAlreadyExists => {
+            Ok(name) => (name, Ok(Created::Now)),
+            Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => (name, Ok(Created::ByAnother)),
+            Err((name, code)) => {
                 let action = format!("create the topic {name}");
-                Err((name, PortError::new(class_of(code), action, in_words(code))))
+                let error = PortError::new(class_of(code), action, in_words(code));
+                (name, Err(error))
             }
-            Ok(name) | Err((name, _)) => Ok(name),
         };
-        let mut failed: BTreeMap<String, PortError> = answers
-            .into_iter()
-            .filter_map(|answer| outcome(answer).err())
-            .collect();
-        Ok(definitions
-            .iter()
-            .map(|definition| failed.remove(&definition.name).map_or(Ok(()), Err))
-            .collect())
+        let mut outcomes: BTreeMap<String, Result<Created, PortError>> =
+            answers.into_iter().map(outcome).collect();
+        let of = |definition: &TopicDefinition| {
+            let unknown = Ok(Created::ByAnother);
+            outcomes.remove(&definition.name).unwrap_or(unknown)
+        };
+        Ok(definitions.iter().map(of).collect())
     }
 
     /// Makes a topic; one that has appeared meanwhile is as good.
     pub(crate) async fn create(&self, definition: &TopicDefinition) -> Result<(), PortError> {
-        self.create_all(std::slice::from_ref(definition))
-            .await?
-            .into_iter()
-            .collect()
+        let answers = self.create_all(std::slice::from_ref(definition)).await?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop))
     }
 
     /// The number of partitions of a topic that is made when it is missing. Blocks; not for an
@@ -288,5 +295,21 @@ impl Client {
     pub(crate) async fn topics(&self) -> Result<BTreeMap<String, u32>, PortError> {
         let client = self.shared();
         blocking(move || client.list()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::queue_topic;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_topic_of_others_is_told_from_one_made_now() {
+        let (client, topic) = queue_topic("created").await;
+        let definition = |name: &str| TopicDefinition::executions(client.config(), name);
+        let wanted = [definition(&topic), definition(&format!("{topic}-new"))];
+        let answers = client.create_all(&wanted).await.unwrap();
+        let created: Vec<Created> = answers.into_iter().map(Result::unwrap).collect();
+        assert_eq!(created, [Created::ByAnother, Created::Now]);
     }
 }

@@ -219,7 +219,11 @@ fn overlaps(other: &Planned, kill: &Planned) -> bool {
     other.at_ms < until_ms && other.at_ms + other.lasts_ms > from_ms && !is_same_node
 }
 
-/// How long after a time the last of the partitions fired again that changed their owner next.
+/// What a killed owner had sent may still become durable for so long.
+const LAST_TICK_MS: i64 = 1_000;
+
+/// How long after a kill the last of the partitions fired again that had lost their owner by it.
+/// Those whose owner fired on meanwhile, and gave them away later, are none of them.
 fn took_ms(journal: &Journal, killed_at_ms: i64) -> Option<i64> {
     let fired_again = |partition: &minutehand_sim::journal::PartitionJournal| {
         let before = partition
@@ -231,6 +235,12 @@ fn took_ms(journal: &Journal, killed_at_ms: i64) -> Option<i64> {
             .ticks
             .iter()
             .filter(|tick| tick.committed_at_ms > killed_at_ms);
+        let fired_on = after.clone().any(|tick| {
+            tick.epoch == before.epoch && tick.committed_at_ms > killed_at_ms + LAST_TICK_MS
+        });
+        if fired_on {
+            return None;
+        }
         let next = after.find(|tick| tick.epoch > before.epoch && tick.declared > 0)?;
         let took_ms = next.committed_at_ms - killed_at_ms;
         (took_ms <= TAKE_OVER_MS_MAX).then_some(took_ms)
