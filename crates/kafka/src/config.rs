@@ -294,6 +294,8 @@ impl KafkaConfig {
                 self.transaction_timeout_ms.to_string(),
             )
             .set("linger.ms", "1")
+            // For records that leave the choice of the partition to their key.
+            .set("partitioner", "murmur2_random")
             // Reports of success are many and say nothing that the commit does not.
             .set("delivery.report.only.error", "true");
         config

@@ -60,7 +60,7 @@ pub(crate) fn parcels(
         let topic = client.names().follow_ups.clone();
         Ok(Parcel {
             topic,
-            partition: partition.number(),
+            partition: Some(partition.number()),
             key: None,
             value: Some(command),
             headers: None,

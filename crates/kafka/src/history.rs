@@ -32,7 +32,7 @@ fn partition_of(key: TaskKey, partitions: u32) -> PartitionId {
 pub(crate) fn line(client: &Client, key: TaskKey, outcome: &Outcome) -> Parcel {
     Parcel {
         topic: client.names().outcomes.clone(),
-        partition: partition_of(key, client.config().partitions).number(),
+        partition: Some(partition_of(key, client.config().partitions).number()),
         key: Some(Bytes::copy_from_slice(&key.0.to_be_bytes())),
         value: Some(minutehand_record::outcome::encode(outcome)),
         headers: None,

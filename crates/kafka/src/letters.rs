@@ -40,7 +40,7 @@ pub(crate) fn parcel(names: &TopicNames, letter: &DeadLetter) -> Parcel {
     };
     Parcel {
         topic: names.dead_letters(&letter.queue),
-        partition: PARTITION.number(),
+        partition: Some(PARTITION.number()),
         key: Some(Bytes::copy_from_slice(&letter.key.0.to_be_bytes())),
         value: Some(dead_letter::encode(&record)),
         headers: None,
@@ -61,7 +61,7 @@ pub(crate) fn removal(topic: &str, numbers: &BTreeSet<u64>, name: &str) -> Parce
         });
     Parcel {
         topic: topic.to_owned(),
-        partition: PARTITION.number(),
+        partition: Some(PARTITION.number()),
         key: None,
         value: None,
         headers: Some(headers),

@@ -1,6 +1,6 @@
 //! The names of topics and of transactional ids.
 
-use minutehand_model::limits::NAME_BYTES_MAX;
+use minutehand_model::limits::{NAME_BYTES_MAX, TOPIC_NAME_BYTES_MAX};
 use minutehand_model::{PartitionId, QueueName};
 
 /// The topics of one installation, by what they hold.
@@ -98,6 +98,12 @@ impl TopicNames {
         name.is_some_and(|name| of(name, "executions") || of(name, "dead-letters"))
     }
 
+    /// Whether a topic is the installation's own, or Kafka's: nobody else writes there.
+    pub(crate) fn is_reserved(&self, topic: &str) -> bool {
+        let behind = topic.strip_prefix(&self.prefix);
+        topic.starts_with("__") || behind.is_some_and(|name| name.starts_with(['.', '_']))
+    }
+
     /// The consumer group of a worker group on a queue. No name of a queue holds a slash.
     pub fn consumer_group(&self, queue: &QueueName, group: &str) -> String {
         format!("{}.{queue}/{group}", self.prefix)
@@ -134,8 +140,6 @@ fn underscores(name: &str) -> u64 {
     })
 }
 
-/// Longest name of a topic that Kafka takes, in bytes.
-const TOPIC_NAME_BYTES_MAX: usize = 249;
 /// What a topic's name holds beside prefix and queue: `.dead-letters-`, sixteen digits and a dot.
 const TOPIC_NAME_FRAME_BYTES: usize = 31;
 /// Longest prefix of topics, in bytes.

@@ -74,7 +74,7 @@ impl QueueRulebook for KafkaRulebook {
         let is_nothing = rules == QueueRules::default();
         let parcel = Parcel {
             topic: self.shared.client.names().queues.clone(),
-            partition: PARTITION.number(),
+            partition: Some(PARTITION.number()),
             key: Some(Bytes::copy_from_slice(queue.as_str().as_bytes())),
             value: (!is_nothing).then(|| queue_rules::encode(&rules)),
             headers: None,

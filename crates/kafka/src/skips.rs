@@ -123,7 +123,7 @@ pub(crate) fn write(
     );
     let parcel = Parcel {
         topic: client.names().skips.clone(),
-        partition: PARTITION.number(),
+        partition: Some(PARTITION.number()),
         key: Some(Bytes::from(key(partition, offsets))),
         value: Some(Bytes::copy_from_slice(reason.as_bytes())),
         headers: None,

@@ -25,7 +25,8 @@ use crate::moment;
 #[derive(Clone, Debug)]
 pub(crate) struct Parcel {
     pub(crate) topic: String,
-    pub(crate) partition: u32,
+    /// `None`: its key decides, as in producers in Java; without a key, any.
+    pub(crate) partition: Option<u32>,
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Option<Bytes>,
     pub(crate) headers: Option<OwnedHeaders>,
@@ -178,8 +179,10 @@ fn deliver<'a>(
 }
 
 fn send(producer: &BaseProducer<Failures>, parcel: &Parcel, deadline: Instant) -> KafkaResult<()> {
-    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&parcel.topic)
-        .partition(i32::try_from(parcel.partition).unwrap_or(i32::MAX));
+    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&parcel.topic);
+    if let Some(partition) = parcel.partition {
+        record = record.partition(i32::try_from(partition).unwrap_or(i32::MAX));
+    }
     if let Some(key) = &parcel.key {
         record = record.key(key);
     }

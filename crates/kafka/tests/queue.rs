@@ -9,15 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_kafka::raw::{RawOutgoing, RawProducer, drop_before, forget_group};
-use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaRulebook, KafkaSink};
+use minutehand_kafka::raw::{
+    RawOutgoing, RawProducer, RawReader, create_topic, delete_topic, drop_before, forget_group,
+};
+use minutehand_kafka::{
+    Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaRulebook, KafkaSink, TopicDefinition,
+};
 use minutehand_model::{
     Checkpoint, Command, Epoch, Frontier, LastWord, LogOffset, Namespace, PartitionId, Place,
-    Publication, QueueName, QueueRules, Task, TaskId, TaskKey, Tick, Timestamp,
+    Publication, QueueName, QueueRules, Task, TaskId, TaskKey, Tick, Timestamp, TopicName,
 };
 use minutehand_ports::{
     Claim, CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink,
-    History, QueueRulebook, Report, Settlement,
+    History, Output, OutputRecord, QueueRulebook, Report, Settlement,
 };
 use support::fresh;
 
@@ -810,5 +814,121 @@ async fn the_age_of_the_oldest_is_that_of_what_is_not_settled() {
         .await
         .unwrap();
     assert_eq!(queue.oldest_waiting(&mail(), GROUP).await.unwrap(), None);
+    queue.close().await;
+}
+
+/// A topic that others have made, with one partition.
+async fn topic_of_others(client: &Client, name: &str) -> String {
+    let name = format!("others-{}-{name}", client.config().topic_prefix);
+    let definition = TopicDefinition {
+        name: name.clone(),
+        partitions: 1,
+        settings: Vec::new(),
+    };
+    create_topic(client, &definition).await.unwrap();
+    while !client.has_topic(&name).await {
+        tokio::task::yield_now().await;
+    }
+    name
+}
+
+/// What settles a delivery and leaves a record.
+fn leaving(delivery: &Delivery, topic: &str, value: &'static str) -> Settlement {
+    let mut output = Output::default();
+    let record = OutputRecord {
+        topic: TopicName::parse(topic).unwrap(),
+        key: Some(Bytes::from_static(b"order-7")),
+        value: Bytes::from_static(value.as_bytes()),
+        headers: vec![("made-by".to_owned(), Bytes::from_static(b"a run"))],
+    };
+    output.push(record).unwrap();
+    Settlement {
+        held_as: Some(delivery.token),
+        output,
+        ..Settlement::bare(delivery.id)
+    }
+}
+
+/// The committed values of a topic, up to a record that is sent behind them now.
+async fn values(client: &Arc<Client>, topic: &str) -> Vec<String> {
+    let (client, topic) = (Arc::clone(client), topic.to_owned());
+    let reading = move || {
+        let last = RawOutgoing {
+            partition: Some(0),
+            value: Some(b"last"),
+            ..RawOutgoing::default()
+        };
+        let producer = RawProducer::open(&client, None).unwrap();
+        producer.send(&topic, last).unwrap();
+        producer.flush().unwrap();
+        let reader = RawReader::open(&client, &topic).unwrap();
+        let (mut values, mut is_over) = (Vec::new(), false);
+        while !is_over {
+            let each = |record: minutehand_kafka::raw::RawIncoming<'_>| match record
+                .value
+                .unwrap_or_default()
+            {
+                b"last" => is_over = true,
+                value => {
+                    assert_eq!(record.key, Some(&b"order-7"[..]));
+                    assert_eq!(record.header("made-by"), Some(&b"a run"[..]));
+                    values.push(String::from_utf8_lossy(value).into_owned());
+                }
+            };
+            reader.poll(Duration::from_millis(20), 100, each).unwrap();
+        }
+        values
+    };
+    tokio::task::spawn_blocking(reading).await.unwrap()
+}
+
+/// However often an execution is handed out, run and settled: its records are there once, by
+/// whoever holds it last.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_leaves_is_committed_with_its_settlement() {
+    let client = fresh("leaves", 1).await;
+    let topic = topic_of_others(&client, "results").await;
+    publish(&client, P0, "t", &[2]).await;
+    let first = KafkaQueue::new(again(&client));
+    let old = drain(&first, 2).await;
+    let one = leaving(&old[0], &topic, "one");
+    assert_eq!(first.settle(&mail(), GROUP, vec![one]).await.unwrap(), []);
+    first.close().await;
+    let second = KafkaQueue::new(again(&client));
+    let new = drain(&second, 1).await.remove(0);
+    assert_eq!(new.id, old[1].id, "the first one is settled");
+    let zombie = leaving(&old[1], &topic, "zombie");
+    let lost = second.settle(&mail(), GROUP, vec![zombie]).await.unwrap();
+    assert_eq!(lost, [old[1].id]);
+    for _ in 0..2 {
+        let two = leaving(&new, &topic, "two");
+        assert_eq!(second.settle(&mail(), GROUP, vec![two]).await.unwrap(), []);
+    }
+    assert_eq!(values(&client, &topic).await, ["one", "two"]);
+    second.close().await;
+}
+
+/// What cannot be written settles nothing, and says which topic.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_runs_cannot_write_to_is_refused_for_good() {
+    let client = fresh("leaves-not", 1).await;
+    let topic = topic_of_others(&client, "gone").await;
+    publish(&client, P0, "t", &[1]).await;
+    let queue = KafkaQueue::new(again(&client));
+    let delivery = drain(&queue, 1).await.remove(0);
+    delete_topic(&client, &topic).await.unwrap();
+    for topic in [
+        topic.as_str(),
+        &client.names().commands,
+        &client.names().executions(&mail()),
+        "__consumer_offsets",
+    ] {
+        let settlement = leaving(&delivery, topic, "forged");
+        let refused = queue.settle(&mail(), GROUP, vec![settlement]).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.class, ErrorClass::Fatal, "{refused}");
+        assert!(refused.to_string().contains(topic), "{refused}");
+    }
+    assert_eq!(queue.depth(&mail(), GROUP).await.unwrap().waiting, 1);
     queue.close().await;
 }

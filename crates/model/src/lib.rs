@@ -33,7 +33,7 @@ pub use execution::{
 };
 pub use free_dues::{FreeDues, GIVEN_DUES_MAX};
 pub use gate::{Gate, Opening, Purge, QueueRules, QueueState};
-pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId};
+pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId, TopicName};
 pub use offset::{LogGeneration, LogOffset};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};
 pub use partition_id::PartitionId;

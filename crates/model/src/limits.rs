@@ -123,6 +123,13 @@ pub const LEASE_WAITERS_MAX: usize = CONNECTIONS_MAX / 2;
 /// Longest name of a worker group, in bytes.
 pub const GROUP_BYTES_MAX: usize = 128;
 
+/// Most records that a run leaves on topics.
+pub const OUTPUT_RECORDS_MAX: usize = 100;
+/// Most bytes of all of them: keys, values and headers.
+pub const OUTPUT_BYTES_MAX: usize = 512 * 1024;
+/// Longest name of a topic, in bytes: Kafka's own limit.
+pub const TOPIC_NAME_BYTES_MAX: usize = 249;
+
 /// Most queues of which operators have said something.
 pub const QUEUE_RULES_MAX: usize = 10_000;
 /// Longest reason for pausing a queue, in bytes.
@@ -184,6 +191,10 @@ const _: () = assert!(
 const _: () = assert!(
     SET_ASIDE_BYTES_MAX + REASON_BYTES_MAX + 1024 <= RECORD_BYTES_MAX,
     "what is set aside is a record of ours"
+);
+const _: () = assert!(
+    OUTPUT_BYTES_MAX + OUTPUT_RECORDS_MAX * 1024 < 1_000_000,
+    "what a run leaves must fit Kafka's default message size, in one record or in many"
 );
 const _: () = assert!(
     RECORD_BYTES_MAX < TOPIC_RECORD_BYTES_MAX,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, SCHEDULE_ID_BYTES_MAX};
+use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, SCHEDULE_ID_BYTES_MAX, TOPIC_NAME_BYTES_MAX};
 
 /// Why a name was refused: the field, the limit and what was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,6 +169,10 @@ name!(
 name!(
     /// A named stream of executions.
     QueueName, "queue", NAME_BYTES_MAX, NAME_CHARACTERS, is_name_character
+);
+name!(
+    /// A topic of Kafka, of others than the scheduler.
+    TopicName, "topic", TOPIC_NAME_BYTES_MAX, NAME_CHARACTERS, is_name_character
 );
 name!(
     /// A task's id, unique together with its due time within a namespace.

@@ -6,7 +6,7 @@ use minutehand_model::{
     DeliveryToken, Epoch, LastWord, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp,
 };
 
-use crate::{DeadLetter, ErrorClass, PortError, StopReceiver};
+use crate::{DeadLetter, ErrorClass, Output, PortError, StopReceiver};
 
 /// Where a delivery stands in its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +58,9 @@ pub struct Settlement {
     pub dead_letter: Option<DeadLetter>,
     /// A line for the history, when its policy wants one.
     pub outcome: Option<(TaskKey, Outcome)>,
+    /// Records that the run leaves on topics; durable in the same step. A queue that has none
+    /// beside it, or finds that one of them is not there, refuses the settlement for good.
+    pub output: Output,
 }
 
 impl Settlement {
@@ -69,6 +72,7 @@ impl Settlement {
             commands: Vec::new(),
             dead_letter: None,
             outcome: None,
+            output: Output::default(),
         }
     }
 }

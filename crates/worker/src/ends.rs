@@ -2,7 +2,7 @@
 //! commit.
 
 use minutehand_model::{Command, Outcome, OutcomeKind, PartitionId, QueueName, Task, TaskKey};
-use minutehand_ports::{DeadLetter, Delivery, Report, Settlement};
+use minutehand_ports::{DeadLetter, Delivery, Output, Report, Settlement};
 use minutehand_record::{DecodeError, command};
 use tracing::warn;
 
@@ -21,6 +21,8 @@ struct End {
     commands: Vec<(PartitionId, bytes::Bytes)>,
     dead_letter: Option<DeadLetter>,
     outcome: Option<(TaskKey, Outcome)>,
+    /// Records that it leaves.
+    output: Output,
     /// The run succeeded, or was cancelled.
     is_well: bool,
 }
@@ -70,6 +72,10 @@ impl Batch {
                 ended_at,
             },
         );
+        let output = match decision.kind {
+            OutcomeKind::Succeeded => output(settings, queue, run, &decision.detail),
+            _ => Output::default(),
+        };
         let outcome = history
             .wants(decision.kind, task.origin.is_some())
             .then(|| Outcome {
@@ -85,6 +91,7 @@ impl Batch {
             commands: encoded(partition, &decision.commands),
             dead_letter: decision.dead_letter,
             outcome: outcome.map(|outcome| (ticket.key, outcome)),
+            output,
             is_well: matches!(
                 decision.kind,
                 OutcomeKind::Succeeded | OutcomeKind::Cancelled
@@ -175,6 +182,7 @@ impl Batch {
             commands,
             dead_letter,
             outcome,
+            output,
             is_well,
         } = end;
         if !ticket.is_claimed {
@@ -189,6 +197,7 @@ impl Batch {
                 commands,
                 dead_letter,
                 outcome,
+                output,
             };
             let (key, encoded) = (ticket.key, ticket.encoded.clone());
             self.settlements.push(Told {
@@ -205,6 +214,16 @@ impl Batch {
                 outcome,
             });
         }
+    }
+}
+
+/// What a run that succeeded leaves: what its handler asked for, and its result where its queue has
+/// a topic for those.
+fn output(settings: &Settings, queue: &QueueName, run: &Run, result: &str) -> Output {
+    let topics = &settings.result_topics;
+    match topics.record(queue, run.execution(), result) {
+        Some(record) => run.take_output().with_result(record),
+        None => run.take_output(),
     }
 }
 

@@ -49,12 +49,14 @@ mod gates;
 mod handler;
 mod last_word;
 mod lease;
+mod naming;
 mod observer;
 mod places;
 #[cfg(unix)]
 mod process;
 mod queue_loop;
 mod refused;
+mod results;
 mod run;
 mod settings;
 mod stops;
@@ -78,7 +80,8 @@ pub use process::{
     PoolConfig, PoolConfigError, PoolEnd, PoolExecutor, PoolObserver, ProcessConfig,
     ProcessExecutor, USER_HEADER, UserError, Variable, VariableError,
 };
-pub use run::{Run, StopCause};
+pub use results::{ResultTopic, ResultTopicError, ResultTopics};
+pub use run::{LeaveError, Run, StopCause};
 pub use settings::{Clock, HistoryPolicy, Idleness, Random};
 pub use webhook::{
     EndpointsError, EntryError, Network, NetworkError, SecretError, URL_HEADER, WebhookConfig,

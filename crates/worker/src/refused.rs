@@ -38,7 +38,8 @@ pub(crate) fn instead(told: &Told, occasion: Occasion<'_>) -> [Settlement; 2] {
         held_as: told.settlement.held_as,
         ..Settlement::bare(told.settlement.id)
     };
-    let less = match told.is_well {
+    let needs_nobody = told.is_well && told.settlement.output.is_empty();
+    let less = match needs_nobody {
         true => Settlement {
             outcome: None,
             ..told.settlement.clone()

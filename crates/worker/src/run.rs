@@ -1,10 +1,11 @@
 //! A run as its handler sees it: the execution, when it started, and whether it should stop.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minutehand_model::{Execution, Task, Timestamp};
+use minutehand_ports::{Output, OutputError, OutputRecord};
 use tokio::sync::Notify;
 
 /// Why a run should stop.
@@ -37,6 +38,19 @@ const _: () = {
     }
 };
 
+/// A record that a run cannot leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeaveError {
+    /// It runs at most once.
+    #[error(
+        "a task that runs at most once leaves no records: its delivery is settled before it runs; ask for exactly-once"
+    )]
+    AtMostOnce,
+    /// A limit.
+    #[error(transparent)]
+    Limit(#[from] OutputError),
+}
+
 /// An execution that is being run. Clones are the same run.
 #[derive(Clone)]
 pub struct Run(Arc<Inner>);
@@ -50,6 +64,8 @@ struct Inner {
     has_begun: AtomicBool,
     killed: AtomicBool,
     changed: Notify,
+    /// Records that it leaves when it succeeds.
+    output: Mutex<Output>,
 }
 
 impl Run {
@@ -62,6 +78,7 @@ impl Run {
             has_begun: AtomicBool::new(false),
             killed: AtomicBool::new(false),
             changed: Notify::new(),
+            output: Mutex::default(),
         }))
     }
 
@@ -92,6 +109,31 @@ impl Run {
             .iter()
             .find(|(given, _)| given.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Leaves a record on a topic of Kafka when the run succeeds: in one transaction with the run's
+    /// settlement, so that readers of committed records find it once, however often the run was
+    /// tried. What a run left that did not succeed is dropped.
+    ///
+    /// The topic must exist; where it does not, or where executions do not come from Kafka, the
+    /// execution becomes a dead letter with that reason.
+    ///
+    /// # Errors
+    /// The record breaks a limit, or the task runs at most once; nothing is left then.
+    pub fn leave(&self, record: OutputRecord) -> Result<(), LeaveError> {
+        if self.task().guarantee.settles_first() {
+            return Err(LeaveError::AtMostOnce);
+        }
+        Ok(self.output().push(record)?)
+    }
+
+    /// Takes what it leaves.
+    pub(crate) fn take_output(&self) -> Output {
+        std::mem::take(&mut self.output())
+    }
+
+    fn output(&self) -> MutexGuard<'_, Output> {
+        self.0.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the handler was started.

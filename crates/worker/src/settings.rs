@@ -15,6 +15,7 @@ use crate::gates::Gates;
 use crate::handler::Handler;
 use crate::observer::WorkerObserver;
 use crate::places::Places;
+use crate::results::ResultTopics;
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -81,6 +82,7 @@ pub(crate) struct Settings {
     pub(crate) places: Places,
     pub(crate) dues: GivenDues,
     pub(crate) gates: Gates,
+    pub(crate) result_topics: ResultTopics,
     pub(crate) batch_max: usize,
     pub(crate) run_timeout_ms: i64,
     pub(crate) stop_grace_ms: i64,

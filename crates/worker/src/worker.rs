@@ -16,6 +16,7 @@ use crate::handler::Handler;
 use crate::observer::{NoObserver, WorkerObserver};
 use crate::places::Places;
 use crate::queue_loop::QueueLoop;
+use crate::results::ResultTopics;
 use crate::settings::{HistoryPolicy, Idleness, Lane, Settings, system_clock, system_random};
 
 /// The worker group used when none is named.
@@ -113,6 +114,12 @@ impl WorkerBuilder {
     /// What operators have said of queues; all are open when not given.
     pub fn gates(mut self, gates: Gates) -> WorkerBuilder {
         self.settings.gates = gates;
+        self
+    }
+
+    /// Where results go as records of Kafka; nowhere when not given.
+    pub fn result_topics(mut self, topics: ResultTopics) -> WorkerBuilder {
+        self.settings.result_topics = topics;
         self
     }
 
@@ -252,6 +259,7 @@ impl Worker {
             places: Places::unlimited(),
             dues: GivenDues::default(),
             gates: Gates::default(),
+            result_topics: ResultTopics::default(),
             batch_max: 2_000,
             run_timeout_ms: 60 * MINUTE_MS,
             stop_grace_ms: 10 * SECOND_MS,

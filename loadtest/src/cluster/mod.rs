@@ -13,6 +13,7 @@ pub mod rig;
 pub mod steady;
 pub mod terms;
 pub mod thin;
+pub mod workers;
 
 pub use failure::Failure;
 pub use rig::Endpoints;

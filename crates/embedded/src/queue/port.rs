@@ -9,7 +9,7 @@ use minutehand_model::time::HOUR_MS;
 use minutehand_model::{PartitionId, QueueName, Timestamp};
 use minutehand_ports::{
     Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report,
-    Settlement, StopReceiver,
+    Settlement, StopReceiver, refuse_output,
 };
 use minutehand_record::publication;
 
@@ -72,6 +72,7 @@ impl ExecutionQueue for EmbeddedStore {
             "settle {} deliveries of the queue {queue}",
             settlements.len()
         );
+        refuse_output(&settlements, &action)?;
         self.apply(
             action,
             queue,

@@ -55,6 +55,7 @@ impl Prepared {
             commands,
             dead_letter,
             outcome,
+            output: _,
         } = settlement;
         let report = Report {
             id,

@@ -98,7 +98,7 @@ impl<'a> Writer<'a> {
     fn parcel(&self, partition: u32, key: String) -> Parcel {
         Parcel {
             topic: self.client.names().claims.clone(),
-            partition: partition % self.client.config().partitions.max(1),
+            partition: Some(partition % self.client.config().partitions.max(1)),
             key: Some(Bytes::from(key)),
             value: None,
             headers: None,

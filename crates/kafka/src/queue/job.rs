@@ -1,9 +1,13 @@
 //! What is asked of a group's thread: settlements and reports, encoded on the caller's time.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use minutehand_model::{DeliveryToken, LastWord, Outcome, QueueName, Timestamp};
-use minutehand_ports::{DeliveryId, PortError, Report, Settlement};
+use minutehand_model::{DeliveryToken, LastWord, Outcome, QueueName, Timestamp, TopicName};
+use minutehand_ports::{
+    DeliveryId, ErrorClass, Output, OutputRecord, PortError, Report, Settlement,
+};
+use rdkafka::message::{Header, OwnedHeaders};
 use tokio::sync::oneshot;
 
 use super::claims::Writer;
@@ -18,6 +22,8 @@ pub(crate) struct Effects {
     pub(super) is_one_step: bool,
     /// Queues whose topics of dead letters must be there.
     pub(super) letters: Vec<QueueName>,
+    /// Topics of others that must be there.
+    pub(super) topics: BTreeSet<TopicName>,
     /// It settles a delivery that is to run at most once.
     pub(super) is_claim: bool,
     /// The token that whoever says it was told.
@@ -40,6 +46,7 @@ impl Effects {
             is_one_step: !report.commands.is_empty() || report.dead_letter.is_some(),
             parcels: follow_ups::parcels(client, report.commands, action)?,
             letters: Vec::new(),
+            topics: BTreeSet::new(),
             is_claim: false,
             held_as: None,
         };
@@ -62,6 +69,7 @@ impl Effects {
             parcels,
             is_one_step,
             letters: Vec::new(),
+            topics: BTreeSet::new(),
             is_claim: true,
             held_as: None,
         }
@@ -109,6 +117,7 @@ impl Effects {
             parcels,
             is_one_step: true,
             letters: Vec::new(),
+            topics: BTreeSet::new(),
             is_claim: false,
             held_as: None,
         })
@@ -125,6 +134,7 @@ impl Effects {
             commands,
             dead_letter,
             outcome,
+            output,
         } = settlement;
         let effects = Effects::new(
             client,
@@ -136,7 +146,48 @@ impl Effects {
             },
             action,
         )?;
+        let effects = effects.leaving(client, &output, action)?;
         Ok((id, Effects { held_as, ..effects }))
+    }
+
+    /// With the records that a run leaves. Refuses topics that nobody but this installation, or
+    /// Kafka, writes to.
+    fn leaving(
+        mut self,
+        client: &Client,
+        output: &Output,
+        action: &str,
+    ) -> Result<Effects, PortError> {
+        self.is_one_step |= !output.is_empty();
+        for record in output.records() {
+            let topic = &record.topic;
+            if client.names().is_reserved(topic.as_str()) {
+                let reason = format!(
+                    "runs leave no records on {topic}, which is the installation's own or Kafka's; name another topic"
+                );
+                return Err(PortError::new(ErrorClass::Fatal, action, reason));
+            }
+            self.topics.insert(topic.clone());
+            self.parcels.push(left(record));
+        }
+        Ok(self)
+    }
+}
+
+fn left(record: &OutputRecord) -> Parcel {
+    let headers = record.headers.iter();
+    let headers = headers.fold(OwnedHeaders::new(), |headers, (name, value)| {
+        headers.insert(Header {
+            key: name,
+            value: Some(value.as_ref()),
+        })
+    });
+    Parcel {
+        topic: record.topic.to_string(),
+        partition: None,
+        key: record.key.clone(),
+        value: Some(record.value.clone()),
+        headers: Some(headers),
     }
 }
 

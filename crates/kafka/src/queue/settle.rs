@@ -14,7 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use minutehand_model::{DeliveryToken, LastWord, QueueName};
+use minutehand_model::{DeliveryToken, LastWord, QueueName, TopicName};
 use minutehand_ports::{DeliveryId, ErrorClass, PortError};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
@@ -215,6 +215,7 @@ impl Settler {
                 .map_err(|error| softened(port_error(action, error)))?;
         }
         self.make_topics(jobs)?;
+        self.find_topics(jobs)?;
         let (answers, step) = prepare(group, jobs);
         debug_assert_eq!(answers.len(), jobs.len(), "everybody is answered");
         let outcome = self.carry_out(consumer, &step);
@@ -234,6 +235,8 @@ impl Settler {
         drop(state);
         if let Err(error) = outcome {
             self.is_in_doubt |= step.is_one_step;
+            // One of them may be gone: the next step finds out.
+            topics_of_others(jobs).for_each(|topic| self.client.forget(topic.as_str()));
             return Err(softened(port_error(action, error)));
         }
         Ok(answers)
@@ -292,6 +295,21 @@ impl Settler {
         Ok(())
     }
 
+    /// Refuses for good what would be left on a topic that is not there: it is made by whoever
+    /// reads it.
+    fn find_topics(&self, jobs: &[Job]) -> Result<(), PortError> {
+        for topic in topics_of_others(jobs) {
+            if self.client.look_up(topic.as_str())?.is_none() {
+                let reason = format!(
+                    "the run leaves a record on {topic}, and there is no such topic, or this worker may not see it; make \
+                     it, or allow it"
+                );
+                return Err(PortError::new(ErrorClass::Fatal, "find topics", reason));
+            }
+        }
+        Ok(())
+    }
+
     fn make_topics(&mut self, jobs: &[Job]) -> Result<(), PortError> {
         let effects = jobs.iter().flat_map(|job| {
             job.settlements
@@ -308,6 +326,11 @@ impl Settler {
         }
         Ok(())
     }
+}
+
+fn topics_of_others(jobs: &[Job]) -> impl Iterator<Item = &TopicName> {
+    let settlements = jobs.iter().flat_map(|job| &job.settlements);
+    settlements.flat_map(|(_, effects)| &effects.topics)
 }
 
 /// Begins to settle what can be, and gathers what goes with it.

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use minutehand_model::{DeliveryToken, Epoch, LastWord, LogOffset, PartitionId, StopRequest, Tick};
+use minutehand_model::{
+    DeliveryToken, Epoch, LastWord, LogOffset, PartitionId, StopRequest, Tick, TopicName,
+};
 
 use super::samples::{
     MINUTE, P0, P1, at, command, dead_letter, done, drain, finds_nothing, key, keys_of, named,
     outcome, owned, pause, payloads, publish, queue, read_log, task_record, tick, watched_end,
 };
 use super::{Harness, Stores, refused};
-use crate::{Claim, Delivery, DeliveryId, ErrorClass, Report, Settlement};
+use crate::{Claim, Delivery, DeliveryId, ErrorClass, Output, OutputRecord, Report, Settlement};
 
 async fn settle(stores: &Stores, group: &str, settlements: Vec<Settlement>) {
     stores
@@ -213,6 +215,7 @@ fn full_settlement(id: DeliveryId) -> Settlement {
         ],
         dead_letter: Some(dead_letter("dead", "mail")),
         outcome: Some((key("t-0"), outcome(key("t-0"), 1))),
+        output: Output::default(),
     }
 }
 
@@ -306,6 +309,18 @@ pub async fn settling_again_changes_nothing(harness: &dyn Harness) {
     );
 }
 
+fn output_to(topic: &str) -> Output {
+    let mut output = Output::default();
+    let record = OutputRecord {
+        topic: TopicName::parse(topic).unwrap(),
+        key: None,
+        value: Bytes::from_static(b"a result"),
+        headers: Vec::new(),
+    };
+    output.push(record).unwrap();
+    output
+}
+
 /// When one settlement of a call cannot be, none is.
 pub async fn a_settlement_that_is_refused_has_no_effect(harness: &dyn Harness) {
     let stores = harness.fresh().await;
@@ -323,6 +338,13 @@ pub async fn a_settlement_that_is_refused_has_no_effect(harness: &dyn Harness) {
             "workers",
             vec![Settlement {
                 commands: vec![(PartitionId::own(99), command("x"))],
+                ..good.clone()
+            }],
+        ),
+        (
+            "workers",
+            vec![Settlement {
+                output: output_to("no-such-topic"),
                 ..good.clone()
             }],
         ),

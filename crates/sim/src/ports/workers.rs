@@ -7,7 +7,7 @@ use bytes::Bytes;
 use minutehand_model::{LastWord, Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{
     Claim, DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, PortError,
-    QueueDepth, Report, Settlement, StopReceiver,
+    QueueDepth, Report, Settlement, StopReceiver, refuse_output,
 };
 
 use super::{MemoryStores, State};
@@ -112,6 +112,7 @@ impl ExecutionQueue for MemoryStores {
                 format!("group {group} has never been handed anything"),
             ));
         }
+        refuse_output(&settlements, "settle")?;
         for settlement in &settlements {
             if !state.exists(queue, settlement.id) {
                 return Err(refused(

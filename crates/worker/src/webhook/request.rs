@@ -10,6 +10,7 @@ use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, Heade
 use super::address::Reach;
 use super::endpoints::{Endpoints, Rule};
 use super::sign::{Secret, signatures};
+use crate::naming;
 
 /// The task header with the URL to post to.
 pub const URL_HEADER: &str = "minutehand-url";
@@ -140,13 +141,8 @@ pub(super) fn headers_for(
     let mut own = vec![
         ("webhook-id", id.clone()),
         ("webhook-timestamp", timestamp_s.to_string()),
-        ("minutehand-namespace", task.namespace.to_string()),
-        ("minutehand-task-id", task.id.to_string()),
-        ("minutehand-attempt", task.attempt.to_string()),
-        ("minutehand-execution-id", execution.id.to_string()),
-        ("minutehand-delivery-token", execution.token.to_string()),
-        ("minutehand-due-at", task.due.to_string()),
     ];
+    own.extend(naming::headers(execution));
     if !secrets.is_empty() {
         own.push((
             "webhook-signature",

@@ -4,6 +4,7 @@ mod bulkheads;
 mod decide;
 mod guarantees;
 mod leases;
+mod output;
 #[cfg(unix)]
 mod pool;
 #[cfg(unix)]

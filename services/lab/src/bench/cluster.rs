@@ -7,7 +7,7 @@ use minutehand_cli::{Exit, Failure};
 use minutehand_engine::Config;
 use minutehand_loadtest::cluster::prepared::{self, Prepared};
 use minutehand_loadtest::cluster::steady::{self, Steady};
-use minutehand_loadtest::cluster::{Endpoints, thin};
+use minutehand_loadtest::cluster::{Endpoints, thin, workers};
 use minutehand_loadtest::{Figure, torture::figures};
 use minutehand_model::Persist;
 use minutehand_testkit::{Available, with_causes};
@@ -163,6 +163,7 @@ async fn on_servers(
             };
             thin::run(endpoints, &thin, show).await?;
         }
+        OnServers::Workers { tasks } => workers::run(endpoints, tasks, show).await?,
     }
     Ok(())
 }

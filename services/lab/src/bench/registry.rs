@@ -41,6 +41,7 @@ pub(crate) enum OnServers {
     PersistAll,
     Prepared { tasks: u64 },
     Thin,
+    Workers { tasks: u64 },
 }
 
 /// A benchmark.
@@ -156,6 +157,11 @@ pub(crate) const BENCHES: &[Bench] = &[
         "thin",
         "20,000 tasks a second spread over a day: what blocks cost",
         OnServers::Thin,
+    ),
+    servers(
+        "workers",
+        "a worker with a no-op handler beside a bare reader; results to a topic, exactly once",
+        OnServers::Workers { tasks: 400_000 },
     ),
     own_servers(
         "take-over",

@@ -14,7 +14,7 @@ use minutehand_model::PartitionId;
 use minutehand_node::{Gateway, Limits, Stores, SystemClock};
 use minutehand_peers::{LeasePeers, RemoteConfig, RemoteOwners};
 use minutehand_ports::{Timetable, TimetableStore};
-use minutehand_worker::{Gates, Leases, LeasesConfig, Worker};
+use minutehand_worker::{Gates, Leases, LeasesConfig, ResultTopics, Worker};
 use tokio::sync::watch;
 
 use super::greeting::greeting;
@@ -34,6 +34,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let (etcd, partitions) = (configs::etcd(settings)?, settings.cluster.partitions);
     let (cluster_token, namespaces) = (token::current(settings, &signals)?, namespaces(settings));
     let remote = remote(settings, &cluster_token)?;
+    let results = super::worker::result_topics(&settings.worker)?;
     let tokens = crate::tls::tokens(settings.gateway.tokens_file.clone(), &signals)?;
     let hint = "write tokens to a file and name it in gateway.tokens_file, or listen on 127.0.0.1";
     let process = Process::start(
@@ -61,7 +62,12 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let queue = Arc::new(KafkaQueue::new(Arc::clone(&client)));
     let rulebook = Arc::new(KafkaRulebook::new(Arc::clone(&client)));
     let gates = Gates::new(rulebook.clone());
-    let leases = leases(settings, &queue, gates, process.ending.subscribe());
+    let leases = leases(
+        settings,
+        &queue,
+        (gates, results),
+        process.ending.subscribe(),
+    );
     let stores = Stores {
         log: log.clone(),
         timetable: timetable.clone(),
@@ -132,13 +138,14 @@ const GROUPS_MAX: usize = 64;
 fn leases(
     settings: &Settings,
     queue: &Arc<KafkaQueue>,
-    gates: Gates,
+    (gates, results): (Gates, ResultTopics),
     stopping: watch::Receiver<bool>,
 ) -> Leases {
     let observer = Observer::new(false);
     let builder = Worker::builder(queue.clone())
         .observer(observer)
         .gates(gates)
+        .result_topics(results)
         .history(settings.worker.history);
     let leases = LeasesConfig {
         lanes_max: GROUPS_MAX,

@@ -9,7 +9,7 @@ use minutehand_kafka::{Client, KafkaQueue, KafkaRulebook};
 use minutehand_model::QueueName;
 use minutehand_node::Readiness;
 use minutehand_ports::ExecutionQueue;
-use minutehand_worker::{Gates, Handler, Places, Worker, WorkerObserver};
+use minutehand_worker::{Gates, Handler, Places, ResultTopics, Worker, WorkerObserver};
 use tokio::sync::watch;
 
 use super::greeting::greeting;
@@ -149,7 +149,9 @@ fn worker(
     (observer, gates): (Arc<dyn WorkerObserver>, Gates),
 ) -> Result<Worker, Failure> {
     let handler: Arc<dyn Handler> = Arc::new(executors);
+    let result_topics = result_topics(config)?;
     let mut builder = Worker::builder(Arc::clone(port))
+        .result_topics(result_topics)
         .group(config.group.clone())
         .observer(observer)
         .gates(gates)
@@ -163,6 +165,12 @@ fn worker(
     builder
         .build()
         .map_err(|error| failure::usage(format!("worker: {error}")))
+}
+
+/// Where results go, for workers and for whoever answers leases.
+pub(super) fn result_topics(config: &WorkerConfig) -> Result<ResultTopics, Failure> {
+    ResultTopics::new(&config.result_topics)
+        .map_err(|error| failure::usage(format!("worker.result_topics: {error}")))
 }
 
 /// Kafka, by its queues.

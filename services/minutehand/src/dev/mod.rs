@@ -33,6 +33,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let loaded = settings::load(Mode::Dev, &args.sources())?;
     let settings = loaded.settings.clone();
+    settings.worker.refuse_result_topics()?;
     let commands = CommandPermission::of_tasks(settings.worker.process_executor);
     let follower = Follower::new(&args, commands.clone());
     let mut crontabs = crontab::read(&args)?;

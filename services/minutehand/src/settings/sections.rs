@@ -3,12 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use minutehand_cli::Failure;
+use minutehand_cli::{Exit, Failure};
 use minutehand_http::TlsFiles;
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{Namespace, QueueName};
 use minutehand_settings::{Secret, both_or_none};
-use minutehand_worker::{GROUP_DEFAULT, HistoryPolicy};
+use minutehand_worker::{GROUP_DEFAULT, HistoryPolicy, ResultTopic};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +166,9 @@ pub(crate) struct WorkerConfig {
     /// Tasks may run commands (queue `process`, header `minutehand-command`); always on for
     /// `--crontab` lines.
     pub(crate) process_executor: bool,
+    /// Topics of Kafka that results of queues go to, `queue=topic` each, in one transaction with
+    /// the settlement; not in `dev`.
+    pub(crate) result_topics: Vec<ResultTopic>,
     /// A folder for what commands print; not kept unless given, in `dev` a folder beside the data.
     pub(crate) output_dir: Option<PathBuf>,
 }
@@ -183,8 +186,23 @@ impl Default for WorkerConfig {
             history: HistoryPolicy::Failures,
             unclaimed: Unclaimed::Fail,
             process_executor: false,
+            result_topics: Vec::new(),
             output_dir: None,
         }
+    }
+}
+
+impl WorkerConfig {
+    /// `dev` has no topics that results could go to.
+    pub(crate) fn refuse_result_topics(&self) -> Result<(), Failure> {
+        let Some(ResultTopic { queue, topic }) = self.result_topics.first() else {
+            return Ok(());
+        };
+        let words = format!(
+            "worker.result_topics sends results of {queue} to the topic {topic}, and `dev` has no Kafka; leave it out, or run \
+             `minutehand worker`"
+        );
+        Err(Failure::new(Exit::Usage, words))
     }
 }
 
