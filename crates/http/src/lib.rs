@@ -26,6 +26,7 @@ mod server;
 mod switch;
 mod tls;
 mod tokens;
+mod trace;
 mod views;
 
 pub use axum::Router;

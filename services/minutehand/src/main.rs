@@ -21,6 +21,7 @@ mod settings;
 mod signals;
 mod telemetry;
 mod tls;
+mod traces;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -13,6 +13,7 @@ use minutehand_worker::{
 use tokio::sync::watch;
 
 use crate::lines::RunLines;
+use crate::traces;
 
 /// How often depths are looked at, and lines that were left out are told.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -97,6 +98,7 @@ impl WorkerObserver for Observer {
             metrics.ended_before_it_began(run.kind);
         }
         self.lines.ended(queue, run);
+        traces::ended(queue, run);
     }
 
     fn put_off(&self, queue: &QueueName) {

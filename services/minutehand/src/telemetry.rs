@@ -23,6 +23,7 @@ pub(crate) fn start_logs(loaded: &Loaded<Settings>) -> Result<(), Failure> {
     let TelemetryConfig {
         log: filter,
         log_format: format,
+        ..
     } = &loaded.settings.telemetry;
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Failure::new(

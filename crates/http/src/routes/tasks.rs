@@ -26,6 +26,7 @@ use crate::idempotency::{KeyInUse, Remembered};
 use crate::ids::IdSource;
 use crate::page;
 use crate::problem::{NotFound, Problem, Refused, TooMany};
+use crate::trace;
 use crate::views;
 
 /// Tasks on a page unless the caller says how many.
@@ -43,6 +44,7 @@ const KEY_BYTES_MAX: usize = 255;
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("Idempotency-Key" = Option<String>, Header, description = "At most 255 visible ASCII characters"),
+        ("traceparent" = Option<String>, Header, description = "The trace that the task's runs belong to, unless its own headers name one"),
     ),
     request_body = NewTask<'static>,
     responses(
@@ -61,7 +63,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
     let Some(key) = idempotency_key(&headers)? else {
-        let (status, answer) = create_one(&api, &scoped, &bytes, None).await?;
+        let (status, answer) = create_one(&api, &scoped, (&headers, &bytes), None).await?;
         return Ok(created(status, &scoped, answer.0, answer.1));
     };
     let scope = [
@@ -92,7 +94,8 @@ pub(crate) async fn create(
         }
     }
     let in_use = KeyInUse::new(&api.idempotency, &scoped.grant.name, key_hash);
-    let (status, (id, answer)) = create_one(&api, &scoped, &bytes, Some(key_hash)).await?;
+    let request = (&headers, &bytes);
+    let (status, (id, answer)) = create_one(&api, &scoped, request, Some(key_hash)).await?;
     in_use.succeeded(answer.clone(), api.gateway.now());
     Ok(created(status, &scoped, id, answer))
 }
@@ -100,10 +103,11 @@ pub(crate) async fn create(
 async fn create_one(
     api: &Api,
     scoped: &Scoped,
-    bytes: &Bytes,
+    (headers, bytes): (&HeaderMap, &Bytes),
     key: Option<u128>,
 ) -> Result<(StatusCode, (TaskId, Bytes)), Problem> {
-    let input: NewTask<'_> = minutehand_api::json::read(bytes)?;
+    let mut input: NewTask<'_> = minutehand_api::json::read(bytes)?;
+    trace::hand_on(headers, &mut input);
     // With a delay it is due at another time whenever it is sent, and is another task: there is
     // none to look for.
     let may_be_there = input.due_at.is_some() && (input.id.is_some() || key.is_some());

@@ -18,12 +18,14 @@ use minutehand_cli::{Failure, Role, SchemaItem, SettingsArgs};
 
 use crate::settings::{self, Mode, Settings};
 use crate::telemetry;
+use crate::traces::Traces;
 
 /// Runs a role until it is told to stop.
 pub(crate) async fn run(role: Role, args: &SettingsArgs) -> Result<(), Failure> {
     let loaded = settings::load(Mode::Cluster, args)?;
     telemetry::start_logs(&loaded)?;
     let settings = &loaded.settings;
+    let _traces = Traces::start(&settings.telemetry, role.as_str())?;
     match role {
         Role::Scheduler => scheduler::run(settings).await,
         Role::Gateway => gateway::run(settings).await,

@@ -25,6 +25,7 @@ use crate::settings::{self, Mode};
 use crate::signals::{Signals, unless, until_true};
 use crate::telemetry;
 use crate::tls;
+use crate::traces::Traces;
 use crontab::AtStart;
 use follow::Follower;
 
@@ -38,6 +39,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let follower = Follower::new(&args, commands.clone());
     let mut crontabs = crontab::read(&args)?;
     telemetry::start_logs(&loaded)?;
+    let _traces = Traces::start(&settings.telemetry, "dev")?;
     let metrics = telemetry::start_metrics(Some(settings.embedded.data_dir.clone()))?;
     let descriptors =
         Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;

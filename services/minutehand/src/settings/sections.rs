@@ -270,6 +270,12 @@ pub(crate) struct TelemetryConfig {
     pub(crate) log: String,
     /// How lines of the log look.
     pub(crate) log_format: LogFormat,
+    /// A collector that spans of runs are sent to, by OTLP over HTTP (protobuf):
+    /// `http://HOST:4318/v1/traces`. Runs are traced whose task has a sampled `traceparent`.
+    pub(crate) traces_url: Option<String>,
+    /// Of runs whose task has no `traceparent`, so many in a hundred are traced as well.
+    #[schemars(range(min = 0, max = 100))]
+    pub(crate) traced_percent: u8,
 }
 
 impl Default for TelemetryConfig {
@@ -277,6 +283,8 @@ impl Default for TelemetryConfig {
         TelemetryConfig {
             log: "warn,minutehand=info".to_owned(),
             log_format: LogFormat::Text,
+            traces_url: None,
+            traced_percent: 0,
         }
     }
 }
