@@ -11,7 +11,7 @@ use minutehand_model::{QueueName, Task, Timestamp};
 use minutehand_node::{Clock, SystemClock, ValidTask};
 use minutehand_ports::ExecutionQueue;
 use minutehand_standalone::Scheduler;
-use minutehand_worker::{FnHandler, Handler, HistoryPolicy, Run, Verdict, Worker};
+use minutehand_worker::{FnHandler, Gates, Handler, HistoryPolicy, Run, Verdict, Worker};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::Figure;
@@ -50,6 +50,15 @@ impl Counts {
     }
 }
 
+/// What kind of worker a rig has.
+#[derive(Clone, Copy)]
+pub(crate) struct Work {
+    /// Executions of a queue that run at once.
+    pub(crate) runs_max: usize,
+    /// Whether it obeys what is said of queues, and lets namespaces take turns.
+    pub(crate) has_gates: bool,
+}
+
 /// A scheduler on a folder, with a no-op worker that counts and measures.
 pub(crate) struct Rig {
     pub(crate) scheduler: Arc<Scheduler>,
@@ -84,17 +93,36 @@ impl Rig {
     pub(crate) async fn of(
         folder: &Path,
         handler: Arc<dyn Handler>,
+        counts: Counts,
+    ) -> Result<Rig, Failure> {
+        let work = Work {
+            runs_max: RUNS_MAX,
+            has_gates: false,
+        };
+        Rig::working(folder, handler, counts, work).await
+    }
+
+    /// The same with a worker of that kind.
+    pub(crate) async fn working(
+        folder: &Path,
+        handler: Arc<dyn Handler>,
         Counts { ran, lateness }: Counts,
+        work: Work,
     ) -> Result<Rig, Failure> {
         let config = StoreConfig::new(folder, 2, Arc::new(|| SystemClock.now()));
         let store = EmbeddedStore::open(config)?;
         let scheduler = Arc::new(Scheduler::start(store, Config::default()));
         scheduler.ready().await?;
         let port: Arc<dyn ExecutionQueue> = scheduler.store().clone();
+        let gates = match work.has_gates {
+            true => Gates::new(scheduler.store().clone()),
+            false => Gates::default(),
+        };
         let worker = Worker::builder(port)
             .history(HistoryPolicy::All)
-            .handle_shared(QueueName::parse("bench")?, handler.clone(), RUNS_MAX)
-            .handle_shared(missed_queue(), handler, RUNS_MAX)
+            .gates(gates)
+            .handle_shared(QueueName::parse("bench")?, handler.clone(), work.runs_max)
+            .handle_shared(missed_queue(), handler, work.runs_max)
             .build()?;
         let (stop_worker, stopped) = oneshot::channel();
         let worker = tokio::spawn(async move {

@@ -7,8 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use minutehand_engine::{Config, Effect, Input, InputRecord, Partition};
 use minutehand_model::{
-    Command, Epoch, Guarantee, LogOffset, Namespace, PartitionId, Precision, QueueName,
-    RetryPolicy, Task, TaskId, TaskKey, TaskRecord, Timestamp, TimetablePage,
+    Command, Epoch, LogOffset, Namespace, PartitionId, QueueName, Task, TaskId, TaskKey,
+    TaskRecord, Timestamp, TimetablePage,
 };
 
 use crate::Figure;
@@ -19,21 +19,15 @@ const BATCH: u64 = 1_000;
 
 /// A task with a payload of so many bytes, as a producer's would be.
 pub fn sample_task(number: u64, due: Timestamp, payload_bytes: usize) -> Task {
-    Task {
-        namespace: Namespace::parse(Namespace::DEFAULT).expect("a valid name"),
-        id: TaskId::parse(&format!("order-{number:012}")).expect("a valid id"),
-        queue: QueueName::parse("bench").expect("a valid name"),
+    let task = Task::new(
+        Namespace::parse(Namespace::DEFAULT).expect("a valid name"),
+        TaskId::parse(&format!("order-{number:012}")).expect("a valid id"),
+        QueueName::parse("bench").expect("a valid name"),
         due,
+    );
+    Task {
         payload: Bytes::from(vec![b'x'; payload_bytes]),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
-        guarantee: Guarantee::AtLeastOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        verbatim: None,
+        ..task
     }
 }
 

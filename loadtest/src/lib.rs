@@ -14,6 +14,7 @@ pub mod end_to_end;
 pub mod engine;
 #[cfg(unix)]
 pub mod executors;
+pub mod fair;
 mod figure;
 mod lateness;
 pub mod load;

@@ -35,12 +35,15 @@ pub use json::{Malformed, Unread};
 pub use lease::{LeaseAnswer, LeaseAnswers, LeaseTerms, LeaseWord, NewLeases, parse_group};
 pub use payload::{Payload, body_of};
 pub use problem::{Problem, ProblemKind};
-pub use queue::{PauseTerms, QueueLimit, QueuePause, QueueResumption};
+pub use queue::{
+    LimitTerms, NamespaceLimit, PauseTerms, QueueBreaker, QueueLimit, QueuePause, QueueResumption,
+};
 pub use retry::Retry;
 pub use routes::{QueueAction, ScheduleAction};
 pub use schedule::{Definition, Misfire, NewSchedule, merged};
 pub use task::{
-    DurationSchema, Move, NewTask, NewTasks, TaskMove, choice, due_time, name_refused, parse_queue,
+    DurationSchema, Move, NewTask, NewTasks, TaskMove, choice, due_time, name_refused, parse_key,
+    parse_priority, parse_queue,
 };
 pub use text::Text;
 pub use time::{parse_time, time_text};

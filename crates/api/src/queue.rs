@@ -1,14 +1,17 @@
 //! What operators say of queues: pausing, resuming, purging and limiting them.
 
-use minutehand_model::Timestamp;
+use std::collections::BTreeMap;
+
 use minutehand_model::limits::{
-    PAUSE_MS_MAX, PAUSE_REASON_BYTES_MAX, PER_SECOND_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN,
+    FAILURES_MAX, NAMESPACES_OF_QUEUE_MAX, PAUSE_MS_MAX, PAUSE_REASON_BYTES_MAX, PER_KEY_MAX,
+    PER_SECOND_MAX, PROBE_EVERY_MS_MAX, PROBE_EVERY_MS_MIN, WEIGHT_MAX,
 };
+use minutehand_model::{Breaker, Namespace, NamespaceRules, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::duration::within;
-use crate::{Duration, DurationSchema, InvalidField, Text, parse_time};
+use crate::{Duration, DurationSchema, InvalidField, Text, name_refused, parse_time};
 
 /// How a queue is paused. While it is, nothing of it is handed out, and no attempt is burnt.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -112,34 +115,158 @@ impl QueueResumption {
     }
 }
 
-/// How fast a queue hands out.
+/// How fast a queue hands out, to whom, and how many of a key. What is left out is not limited any
+/// more.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({ "per_second": 200 }))]
-pub struct QueueLimit {
+#[schema(example = json!({ "per_second": 200, "concurrency_per_key": 1, "namespaces": { "shop": { "weight": 5 } } }))]
+pub struct QueueLimit<'a> {
     /// Executions a second that each worker group is handed, shared out over its members: 1 to
     /// 1,000,000. Without a limit when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_second: Option<u64>,
+    /// Executions of one key that are at work at once in a worker group: 1 to 1,000. With 1 they run
+    /// in their order. Without a limit when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_per_key: Option<u64>,
+    /// Executions a second of each namespace, of which `namespaces` says nothing else: 1 to
+    /// 1,000,000. Without a limit when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_per_second: Option<u64>,
+    /// What single namespaces get, at most 100 of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<BTreeMap<String, NamespaceLimit>>,
+    /// When the queue is paused by itself. It is not when left out.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<QueueBreaker<'static>>)]
+    pub breaker: Option<QueueBreaker<'a>>,
 }
 
-impl QueueLimit {
+/// When a queue is paused by itself, and how it opens again.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "failures": 50, "probe_every": "30s", "drain_per_second": 100 }))]
+pub struct QueueBreaker<'a> {
+    /// So many attempts in a row have failed at one process: 1 to 10,000.
+    pub failures: u64,
+    /// Hand one execution out this often then, 1 s to a day; the first that succeeds opens the
+    /// queue. Every 30 s when left out.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DurationSchema>)]
+    pub probe_every: Option<Duration<'a>>,
+    /// How many executions a second come out, once it is open, of those that waited: 1 to
+    /// 1,000,000. All at once when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_per_second: Option<u64>,
+}
+
+/// How often a queue that was paused by itself is probed, in milliseconds, unless it is said.
+const BREAKER_PROBE_MS: i64 = 30_000;
+
+impl QueueBreaker<'_> {
+    fn parse(&self) -> Result<Breaker, InvalidField> {
+        let failures = between("breaker.failures", Some(self.failures), FAILURES_MAX)?;
+        let probe = self.probe_every.as_ref().map(|every| {
+            let field = "breaker.probe_every";
+            within(field, every, PROBE_EVERY_MS_MIN, PROBE_EVERY_MS_MAX)
+        });
+        Ok(Breaker {
+            failures_max: failures.unwrap_or(FAILURES_MAX),
+            probe_every_ms: probe.transpose()?.unwrap_or(BREAKER_PROBE_MS),
+            drain_per_second: rate("breaker.drain_per_second", self.drain_per_second)?,
+        })
+    }
+}
+
+/// What those of a namespace get of a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({ "weight": 5, "per_second": 50 }))]
+pub struct NamespaceLimit {
+    /// How many are handed out in its turn, while others wait as well: 1 to 100, 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u64>,
+    /// Executions a second that a worker group is handed of it: 1 to 1,000,000. Without a limit
+    /// when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u64>,
+}
+
+/// How a queue is to be limited, once it has been looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitTerms {
+    /// Executions a second.
+    pub per_second_max: Option<u32>,
+    /// Executions of one key at once.
+    pub per_key_max: Option<u32>,
+    /// What every namespace gets.
+    pub of_each_namespace: NamespaceRules,
+    /// What some get.
+    pub of_namespaces: BTreeMap<Namespace, NamespaceRules>,
+    /// When it is paused by itself.
+    pub breaker: Option<Breaker>,
+}
+
+impl QueueLimit<'_> {
     /// What is asked for.
     ///
     /// # Errors
-    /// A rate beyond its limits.
-    pub fn parse(&self) -> Result<Option<u32>, InvalidField> {
-        rate("per_second", self.per_second)
+    /// A value beyond its limits, or too many namespaces.
+    pub fn parse(&self) -> Result<LimitTerms, InvalidField> {
+        let namespaces = self.namespaces.iter().flatten();
+        if namespaces.clone().count() > NAMESPACES_OF_QUEUE_MAX {
+            let (limit, given) = (
+                format!("at most {NAMESPACES_OF_QUEUE_MAX}"),
+                namespaces.count(),
+            );
+            return Err(InvalidField::new(
+                "namespaces",
+                "are too many",
+                limit,
+                given,
+            ));
+        }
+        let of_namespaces = namespaces.map(|(name, limit)| {
+            let namespace =
+                Namespace::parse(name).map_err(|error| name_refused("namespaces", name, &error))?;
+            Ok((namespace, limit.parse(&format!("namespaces.{name}"))?))
+        });
+        Ok(LimitTerms {
+            per_second_max: rate("per_second", self.per_second)?,
+            per_key_max: between("concurrency_per_key", self.concurrency_per_key, PER_KEY_MAX)?,
+            of_each_namespace: NamespaceRules {
+                per_second_max: rate("namespace_per_second", self.namespace_per_second)?,
+                ..NamespaceRules::default()
+            },
+            of_namespaces: of_namespaces.collect::<Result<_, InvalidField>>()?,
+            breaker: self.breaker.as_ref().map(QueueBreaker::parse).transpose()?,
+        })
+    }
+}
+
+impl NamespaceLimit {
+    fn parse(&self, field: &str) -> Result<NamespaceRules, InvalidField> {
+        let weight = between(&format!("{field}.weight"), self.weight, WEIGHT_MAX)?;
+        Ok(NamespaceRules {
+            weight: weight.unwrap_or(NamespaceRules::default().weight),
+            per_second_max: rate(&format!("{field}.per_second"), self.per_second)?,
+        })
     }
 }
 
 fn rate(field: &str, given: Option<u64>) -> Result<Option<u32>, InvalidField> {
+    between(field, given, PER_SECOND_MAX)
+}
+
+/// A number from 1 to a limit, where one is given.
+fn between(field: &str, given: Option<u64>, max: u32) -> Result<Option<u32>, InvalidField> {
     let Some(given) = given else { return Ok(None) };
-    let rate = u32::try_from(given)
+    let number = u32::try_from(given)
         .ok()
-        .filter(|rate| (1..=PER_SECOND_MAX).contains(rate));
-    let limit = format!("1 to {PER_SECOND_MAX}");
-    rate.map(Some)
+        .filter(|number| (1..=max).contains(number));
+    let limit = format!("1 to {max}");
+    number
+        .map(Some)
         .ok_or_else(|| InvalidField::new(field, "is out of range", limit, given))
 }
 
@@ -182,6 +309,66 @@ mod tests {
             (&long, "reason"),
         ] {
             assert_eq!(pause(text), Err(field.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_bounded_and_name_what_is_wrong() {
+        let limit = |text: &str| {
+            let input: QueueLimit<'_> = crate::json::read(text.as_bytes()).expect(text);
+            input.parse().map_err(|invalid| invalid.field)
+        };
+        assert_eq!(limit("{}"), Ok(LimitTerms::default()));
+        let all = r#"{"per_second":9,"concurrency_per_key":1,"namespace_per_second":7,
+            "namespaces":{"a":{"weight":5},"b":{"per_second":3}},
+            "breaker":{"failures":50,"probe_every":"5s"}}"#;
+        let rules = |weight, per_second_max| NamespaceRules {
+            weight,
+            per_second_max,
+        };
+        let namespace = |name| Namespace::parse(name).unwrap();
+        let expected = LimitTerms {
+            per_second_max: Some(9),
+            per_key_max: Some(1),
+            of_each_namespace: rules(1, Some(7)),
+            of_namespaces: BTreeMap::from([
+                (namespace("a"), rules(5, None)),
+                (namespace("b"), rules(1, Some(3))),
+            ]),
+            breaker: Some(Breaker {
+                failures_max: 50,
+                probe_every_ms: 5_000,
+                drain_per_second: None,
+            }),
+        };
+        assert_eq!(limit(all), Ok(expected));
+        let many: Vec<String> = (0..101).map(|n| format!(r#""n{n}":{{}}"#)).collect();
+        let many = format!(r#"{{"namespaces":{{{}}}}}"#, many.join(","));
+        for (text, field) in [
+            (r#"{"per_second":0}"#, "per_second"),
+            (r#"{"concurrency_per_key":0}"#, "concurrency_per_key"),
+            (r#"{"concurrency_per_key":1001}"#, "concurrency_per_key"),
+            (
+                r#"{"namespace_per_second":1000001}"#,
+                "namespace_per_second",
+            ),
+            (r#"{"namespaces":{"a b":{}}}"#, "namespaces"),
+            (
+                r#"{"namespaces":{"a":{"weight":101}}}"#,
+                "namespaces.a.weight",
+            ),
+            (
+                r#"{"namespaces":{"a":{"per_second":0}}}"#,
+                "namespaces.a.per_second",
+            ),
+            (r#"{"breaker":{"failures":0}}"#, "breaker.failures"),
+            (
+                r#"{"breaker":{"failures":9,"probe_every":"1ms"}}"#,
+                "breaker.probe_every",
+            ),
+            (&many, "namespaces"),
+        ] {
+            assert_eq!(limit(text), Err(field.to_owned()), "{text}");
         }
     }
 }

@@ -12,12 +12,16 @@ pub const TASKS: &str = "/v1/namespaces/{ns}/tasks";
 pub const TASKS_BULK: &str = "/v1/namespaces/{ns}/tasks:bulk";
 /// A task.
 pub const TASK: &str = "/v1/namespaces/{ns}/tasks/{id}";
+/// A task that was created with a key.
+pub const TASK_OF_KEY: &str = "/v1/namespaces/{ns}/tasks/{id}?key={key}";
 /// Schedules of a namespace.
 pub const SCHEDULES: &str = "/v1/namespaces/{ns}/schedules";
 /// The times of a schedule that is not saved: the one route that is a POST and changes nothing.
 pub const SCHEDULES_PREVIEW: &str = "/v1/namespaces/{ns}/schedules:preview";
 /// A schedule. What is done to it has a colon and a [`ScheduleAction`] behind it.
 pub const SCHEDULE: &str = "/v1/namespaces/{ns}/schedules/{id}";
+/// A schedule that was created with a key.
+pub const SCHEDULE_OF_KEY: &str = "/v1/namespaces/{ns}/schedules/{id}?key={key}";
 /// [`ScheduleAction::Pause`].
 pub const SCHEDULE_PAUSE: &str = "/v1/namespaces/{ns}/schedules/{id}:pause";
 /// [`ScheduleAction::Resume`].

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::definition::refused_cron;
 use crate::json::{Fields, Unread};
-use crate::task::{DurationSchema, parse_queue};
+use crate::task::{DurationSchema, parse_key, parse_priority, parse_queue};
 use crate::{
     Duration, Headers, InvalidField, Payload, Retry, Text, body_of, duration_text, parse_time,
     time_text,
@@ -129,6 +129,11 @@ schedule_fields! {
     run_timeout_ms
         asked (Option<i64>)
         told #[serde(skip_serializing_if = "Option::is_none")] (Option<i64>);
+    /// What its runs share with the tasks that they keep an order with. The schedule lives in the
+    /// partition of its key; whoever asks for it by its id gives the key too. It cannot be changed.
+    key
+        asked (Option<String>)
+        told #[serde(default, skip_serializing_if = "Option::is_none")] (Option<String>);
     /// The stream its executions go to.
     queue
         asked (Option<String>)
@@ -157,6 +162,10 @@ schedule_fields! {
     precision
         asked (Option<Precision>)
         told (Precision);
+    /// How urgent a run is among what waits in its queue: 0 to 9, 9 the most; 4 by default.
+    priority
+        asked #[schema(minimum = 0, maximum = 9)] (Option<u64>)
+        told #[schema(minimum = 0, maximum = 9)] (u64);
 }
 
 /// What happens to occurrences whose time has passed.
@@ -187,6 +196,7 @@ impl NewSchedule<'_> {
         };
         let missing = || InvalidField::new("queue", "is missing", "required", "nothing");
         let action = ActionTemplate {
+            order_key: self.key.as_deref().map(parse_key).transpose()?,
             queue: parse_queue(self.queue.as_deref().ok_or_else(missing)?)?,
             payload: body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?,
             headers: self
@@ -200,6 +210,7 @@ impl NewSchedule<'_> {
                 .map_or(Ok(RetryPolicy::default()), Retry::policy)?,
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
+            priority: parse_priority(self.priority)?,
             verbatim: None,
         };
         Ok(ScheduleDefinition {
@@ -356,6 +367,7 @@ impl From<&ScheduleDefinition> for Definition {
             overlap: definition.overlap,
             pause_on_failure: definition.pause_on_failure,
             run_timeout_ms: definition.run_timeout_ms,
+            key: action.order_key.as_ref().map(ToString::to_string),
             queue: action.queue.to_string(),
             payload,
             payload_base64,
@@ -363,6 +375,7 @@ impl From<&ScheduleDefinition> for Definition {
             retry: action.retry.into(),
             guarantee: action.guarantee,
             precision: action.precision,
+            priority: u64::from(action.priority.level()),
         }
     }
 }
@@ -411,8 +424,8 @@ mod tests {
     const FULL: &str = r#"{"cron":"0 9 * * 1-5","time_zone":"Europe/Berlin","dst":"skip","exclude":["2027-12-25"],
         "start_at":"2027-01-01T00:00:00Z","end_at":"2028-01-01T00:00:00.500Z","max_runs":7,"jitter_ms":1500,
         "misfire":{"rule":"latest","window_ms":5,"grace_ms":6},"overlap":"buffer_one","pause_on_failure":true,"run_timeout_ms":60000,
-        "queue":"mail","payload":{"b":1,"a":1.50},"headers":{"x":"1"},"retry":{"policy":"fixed","delay_ms":9},
-        "guarantee":"exactly-once","precision":"high"}"#;
+        "key":"team/7","queue":"mail","payload":{"b":1,"a":1.50},"headers":{"x":"1"},"retry":{"policy":"fixed","delay_ms":9},
+        "guarantee":"exactly-once","precision":"high","priority":7}"#;
 
     fn definition(json: &str) -> ScheduleDefinition {
         crate::json::read::<NewSchedule<'_>>(json.as_bytes())

@@ -2,8 +2,8 @@
 
 use minutehand_model::limits::DUE_PAST_MS_MAX;
 use minutehand_model::{
-    Choice, Guarantee, MoveMode, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId,
-    Timestamp,
+    Choice, Guarantee, MoveMode, Namespace, OrderKey, Precision, Priority, QueueName, RetryPolicy,
+    Task, TaskId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -24,6 +24,12 @@ pub struct NewTask<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub id: Option<Text<'a>>,
+    /// What it shares with the tasks that it keeps an order with, written as an id: tasks of one key
+    /// live in one partition. It is a part of the task's name: whoever asks for the task by its id
+    /// gives it too.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub key: Option<Text<'a>>,
     /// The stream its execution goes to.
     #[serde(borrow)]
     #[schema(value_type = String)]
@@ -62,6 +68,10 @@ pub struct NewTask<'a> {
     /// How close to its time it is published; `normal` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
+    /// How urgent it is among what waits in its queue: 0 to 9, 9 the most; 4 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, maximum = 9)]
+    pub priority: Option<u64>,
 }
 
 /// Tasks to create, each by itself: one that is refused does not stop the others.
@@ -105,6 +115,8 @@ impl NewTask<'_> {
                 .map_err(|error| name_refused("id", id.as_str(), &error))?,
             None => new_id(),
         };
+        let order_key = self.key.as_ref().map(Text::as_str).map(parse_key);
+        let order_key = order_key.transpose()?;
         let queue = match queue_before {
             Some(before) if before.as_str() == self.queue.as_str() => before.clone(),
             _ => parse_queue(self.queue.as_str())?,
@@ -116,6 +128,7 @@ impl NewTask<'_> {
         )?;
         let payload = body_of(self.payload, self.payload_base64.as_ref().map(Text::as_str))?;
         let task = Task {
+            order_key,
             payload,
             headers: self.headers.map(Headers::into_owned).unwrap_or_default(),
             retry: self
@@ -123,6 +136,7 @@ impl NewTask<'_> {
                 .map_or(Ok(RetryPolicy::default()), |retry| retry.policy())?,
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
+            priority: parse_priority(self.priority)?,
             ..Task::new(namespace.clone(), id, queue, due)
         };
         ValidTask::new(task, now)
@@ -184,6 +198,27 @@ pub fn due_time(
 /// What no queue may be called.
 pub fn parse_queue(text: &str) -> Result<QueueName, InvalidField> {
     QueueName::parse(text).map_err(|error| name_refused("queue", text, &error))
+}
+
+/// A priority that may be left out.
+///
+/// # Errors
+/// One above 9.
+pub fn parse_priority(given: Option<u64>) -> Result<Priority, InvalidField> {
+    let Some(given) = given else {
+        return Ok(Priority::default());
+    };
+    let limit = format!("0 to {}", Priority::HIGHEST.level());
+    Priority::of_level(given)
+        .map_err(|_| InvalidField::new("priority", "is out of range", limit, given))
+}
+
+/// The key of a task.
+///
+/// # Errors
+/// What no key may be.
+pub fn parse_key(text: &str) -> Result<OrderKey, InvalidField> {
+    OrderKey::parse(text).map_err(|error| name_refused("key", text, &error))
 }
 
 /// A name that was refused, under the field's own name.

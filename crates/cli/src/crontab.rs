@@ -293,6 +293,8 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
             retry: RetryPolicy::NEVER,
             guarantee: Guarantee::AtMostOnce,
             precision: Precision::Normal,
+            priority: Default::default(),
+            order_key: None,
             verbatim: None,
         },
     };

@@ -93,6 +93,9 @@ impl Wanted {
             ("MINUTEHAND_ATTEMPT", task.attempt.to_string()),
             ("MINUTEHAND_DUE_AT", task.due.to_string()),
         ];
+        let key = task.order_key.as_ref();
+        let key = key.map(|key| ("MINUTEHAND_KEY", key.to_string()));
+        let own = own.into_iter().chain(key);
         let own = own.map(|(name, value)| (name.to_owned(), value));
         self.env.clone().into_iter().chain(own).collect()
     }

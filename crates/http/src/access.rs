@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use minutehand_api::{Duration, ProblemKind, QueueAction, ScheduleAction, parse_queue, routes};
-use minutehand_model::{Choice, Namespace};
+use minutehand_model::{Choice, Namespace, OrderKey};
 use minutehand_node::InvalidField;
 
 use crate::api::Api;
@@ -99,6 +99,8 @@ fn grant_of(parts: &Parts) -> Grant {
 pub(crate) struct Scoped {
     pub(crate) namespace: Namespace,
     pub(crate) grant: Grant,
+    /// The parameter `key`: with the id in the path it names a task or a schedule.
+    order_key: Option<String>,
     params: Vec<(String, String)>,
 }
 
@@ -128,6 +130,7 @@ impl FromRequestParts<Arc<Api>> for Scoped {
         Ok(Scoped {
             namespace,
             grant,
+            order_key: parameter(&parts.uri, KEY),
             params,
         })
     }
@@ -137,6 +140,12 @@ impl Scoped {
     /// The last part of the path, decoded: an id, with or without a verb behind it.
     pub(crate) fn id(&self) -> Result<&str, Problem> {
         find(&self.params, "id")
+    }
+
+    /// The key that a task or a schedule was created with.
+    pub(crate) fn order_key(&self) -> Result<Option<OrderKey>, Problem> {
+        let key = self.order_key.as_deref().map(minutehand_api::parse_key);
+        Ok(key.transpose()?)
     }
 
     /// The same, split at its last colon.
@@ -229,6 +238,16 @@ fn find<'a>(params: &'a [(String, String)], name: &str) -> Result<&'a str, Probl
     found
         .map(|(_, value)| value.as_str())
         .ok_or_else(|| Problem::not_found("the path is incomplete"))
+}
+
+/// The parameter that is a part of the names of tasks and schedules.
+pub(crate) const KEY: &str = "key";
+
+/// One parameter of a query, decoded; `None` when it is not given.
+fn parameter(uri: &axum::http::Uri, name: &str) -> Option<String> {
+    let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
+    let found = query.0.into_iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value)
 }
 
 /// The query of a request: every parameter at most once, none unknown.

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use minutehand_api::{self as api, time_text};
 use minutehand_model::{
-    Gate, Namespace, Outcome, RevisionEntry, RunInProgress, ScheduleId, ScheduleState,
-    ScheduleStatus, Stopping, TaskId, Timestamp,
+    Gate, Namespace, NamespaceRules, OrderKey, Outcome, RevisionEntry, RunInProgress, ScheduleId,
+    ScheduleState, ScheduleStatus, Stopping, TaskId, Timestamp,
 };
 use minutehand_node::{
     Created, LetterView, MinuteLoad, PartitionView, Preview, QueueView, Replayed, RunRequested,
@@ -16,12 +16,13 @@ use crate::lease_places::{self, LeasePlaces};
 
 pub(crate) fn task_handle(
     namespace: &Namespace,
-    id: &TaskId,
+    (id, key): (&TaskId, Option<&OrderKey>),
     created: &Created,
 ) -> api::TaskHandle {
     api::TaskHandle {
         namespace: namespace.to_string(),
         id: id.to_string(),
+        key: key.map(ToString::to_string),
         partition: created.handle.partition.into(),
         due_at: time_text(created.handle.due),
         offset: created.handle.offset.into(),
@@ -34,6 +35,7 @@ pub(crate) fn task(view: &TaskView) -> api::Task {
     api::Task {
         namespace: view.namespace.to_string(),
         id: view.id.to_string(),
+        key: view.order_key.as_ref().map(ToString::to_string),
         partition: view.partition.into(),
         offset: view.offset.map(api::Offset::from),
         state: view.state,
@@ -48,6 +50,7 @@ pub(crate) fn task(view: &TaskView) -> api::Task {
         retry: task.map(|task| task.retry.into()),
         guarantee: task.map(|task| task.guarantee),
         precision: task.map(|task| task.precision),
+        priority: task.map(|task| task.priority.level()),
         schedule: task
             .and_then(|task| task.origin.as_ref())
             .map(|origin| origin.schedule.to_string()),
@@ -86,6 +89,7 @@ pub(crate) fn lease(leased: &Leased, places: Option<&LeasePlaces>) -> api::Lease
         message_id: execution.message.to_string(),
         namespace: task.namespace.to_string(),
         task_id: task.id.to_string(),
+        key: task.order_key.as_ref().map(ToString::to_string),
         schedule: task
             .origin
             .as_ref()
@@ -111,11 +115,31 @@ pub(crate) fn queue(view: &QueueView, group: &str) -> api::Queue {
         dead_letters: view.depth.dead_letters,
         paused: view.rules.gate.as_ref().map(paused),
         per_second_max: view.rules.per_second_max,
+        concurrency_per_key: view.rules.per_key_max,
+        namespace_per_second: view.rules.of_each_namespace.per_second_max,
+        namespaces: view
+            .rules
+            .of_namespaces
+            .iter()
+            .map(|(namespace, rules)| (namespace.to_string(), namespace_limit(rules)))
+            .collect(),
+        breaker: view.rules.breaker.as_ref().map(|breaker| api::BreakerTold {
+            failures: breaker.failures_max,
+            probe_every: api::duration_text(breaker.probe_every_ms),
+            drain_per_second: breaker.drain_per_second,
+        }),
         purged_through: view
             .rules
             .purge
             .as_ref()
             .map(|purge| time_text(purge.through)),
+    }
+}
+
+fn namespace_limit(rules: &NamespaceRules) -> api::NamespaceLimit {
+    api::NamespaceLimit {
+        weight: Some(u64::from(rules.weight)),
+        per_second: rules.per_second_max.map(u64::from),
     }
 }
 

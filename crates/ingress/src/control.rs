@@ -11,7 +11,7 @@ use crate::Refusal;
 pub(crate) const PREFIX: &str = "minutehand-";
 /// What may be asked for: `minutehand-` goes before it in a header, and `minutehand` without the
 /// dashes in the name of an event's attribute.
-pub(crate) const WORDS: [&str; 19] = [
+pub(crate) const WORDS: [&str; 21] = [
     "queue",
     "due-at",
     "delay",
@@ -22,8 +22,10 @@ pub(crate) const WORDS: [&str; 19] = [
     "revision",
     "namespace",
     "id",
+    "key",
     "guarantee",
     "precision",
+    "priority",
     "retry-policy",
     "retry-delay-ms",
     "retry-base-ms",

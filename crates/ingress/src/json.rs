@@ -7,11 +7,11 @@
 use bytes::Bytes;
 use minutehand_api::json::{self, Fields};
 use minutehand_api::{
-    InvalidField, NewSchedule, NewTask, Text, ValidDefinition, ValidTask, name_refused, parse_time,
-    validate_note,
+    InvalidField, NewSchedule, NewTask, Text, ValidDefinition, ValidTask, name_refused, parse_key,
+    parse_time, validate_note,
 };
 use minutehand_model::{
-    Command, MoveMode, Namespace, OverlapPolicy, Revision, ScheduleId, TaskId, TaskKey,
+    Command, MoveMode, Namespace, OrderKey, OverlapPolicy, Revision, ScheduleId, TaskId, TaskKey,
 };
 use minutehand_record::{command, task};
 use serde::Deserialize;
@@ -152,9 +152,12 @@ fn create(input: &Input<'_>, fields: Fields<'_>) -> Result<Command, Refusal> {
 fn cancel(mut fields: Fields<'_>) -> Result<Command, Refusal> {
     let (namespace, id) = (take_namespace(&mut fields)?, take_task_id(&mut fields)?);
     let due = parse_time("due_at", required(&mut fields, "due_at")?.as_str())?;
-    nothing_else(&fields, "namespace, id, due_at")?;
+    let key = take::<Text<'_>>(&mut fields, "key")?;
+    let key = key.map(|key| parse_key(key.as_str())).transpose()?;
+    nothing_else(&fields, "namespace, id, key, due_at")?;
+    let key = key.as_ref().map(OrderKey::as_str);
     Ok(Command::Cancel {
-        key: TaskKey::of(namespace.as_str(), id.as_str()),
+        key: TaskKey::of_keyed(namespace.as_str(), id.as_str(), key),
         due,
     })
 }

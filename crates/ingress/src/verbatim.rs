@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use minutehand_api::json::shortened;
 use minutehand_api::{
-    Duration, ValidDefinition, due_time, is_instruction, name_refused, parse_queue, validate_due,
-    validate_instruction,
+    Duration, ValidDefinition, due_time, is_instruction, name_refused, parse_key, parse_priority,
+    parse_queue, validate_due, validate_instruction,
 };
 use minutehand_model::limits::{
     HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
@@ -189,13 +189,17 @@ fn action(
         };
         ((*name).to_owned(), text.to_owned())
     });
+    let order_key = controls.get("key").map(parse_key).transpose();
     Ok(ActionTemplate {
+        order_key: order_key.map_err(|invalid| controls.refused(invalid))?,
         queue,
         payload: Bytes::copy_from_slice(payload),
         headers: headers.collect(),
         retry: controls.retry()?,
         guarantee: controls.choice("guarantee")?.unwrap_or_default(),
         precision: controls.choice("precision")?.unwrap_or_default(),
+        priority: parse_priority(controls.number("priority")?)
+            .map_err(|invalid| controls.refused(invalid))?,
         verbatim: verbatim.boxed(),
     })
 }

@@ -22,7 +22,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// The partition of a topic with so many partitions that a task goes to: always the same for
-    /// one task.
+    /// one task, and for all tasks of one key.
     pub(crate) fn within(&self, topic_partitions: u32, key: TaskKey) -> u32 {
         if topic_partitions <= self.partitions {
             return self.partition.number() % topic_partitions;
@@ -32,7 +32,7 @@ impl Place {
             self.partition.number() < self.partitions,
             "a partition of the log lies among them"
         );
-        self.partition.number() + self.partitions * ((key.0 >> 64) as u32 % share)
+        self.partition.number() + self.partitions * (key.place() % share)
     }
 }
 
@@ -201,6 +201,13 @@ mod tests {
                 }
             }
             assert_eq!(owners.len() as u32, topic_partitions);
+            let place = Place {
+                partition: PartitionId::own(0),
+                partitions,
+            };
+            let of_a_key = |id| TaskKey::of_keyed("default", &format!("task-{id}"), Some("k"));
+            let to = |id| place.within(topic_partitions, of_a_key(id));
+            assert!((0..200).all(|id| to(id) == to(0)), "one member gets them");
             let most = partitions.div_ceil(topic_partitions) as usize;
             assert!(owners.values().all(|owners| owners.len() <= most));
         }

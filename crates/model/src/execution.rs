@@ -6,7 +6,8 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::choice;
-use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
+use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, ORDER_KEY_BYTES_MAX};
+use crate::name::OrderKey;
 use crate::offset::LogOffset;
 use crate::partition::Epoch;
 use crate::partition_id::PartitionId;
@@ -29,6 +30,8 @@ pub struct IdParts<'a> {
     pub namespace: &'a str,
     /// The task's id.
     pub id: &'a str,
+    /// The task's key, where it has one.
+    pub order_key: Option<&'a str>,
     /// Whether a schedule made it: its ids are never those of a task that somebody created under
     /// the same name.
     pub is_occurrence: bool,
@@ -46,6 +49,7 @@ impl<'a> IdParts<'a> {
         IdParts {
             namespace: task.namespace.as_str(),
             id: task.id.as_str(),
+            order_key: task.order_key.as_ref().map(OrderKey::as_str),
             is_occurrence: task.origin.is_some(),
             due: task.due,
             attempt: task.attempt,
@@ -53,13 +57,14 @@ impl<'a> IdParts<'a> {
         }
     }
 
-    /// The id of the message: a fingerprint of namespace, id, the message's due time, and who made
-    /// it.
+    /// The id of the message: a fingerprint of namespace, id, key, the message's due time, and who
+    /// made it.
     pub fn message(&self) -> MessageId {
         MessageId(self.fingerprint(b'm', self.message_due, 0))
     }
 
-    /// The id of the attempt: a fingerprint of namespace, id, due time, attempt, and who made it.
+    /// The id of the attempt: a fingerprint of namespace, id, key, due time, attempt, and who made
+    /// it.
     pub fn execution(&self) -> ExecutionId {
         ExecutionId(self.fingerprint(b'x', self.due, self.attempt))
     }
@@ -68,8 +73,15 @@ impl<'a> IdParts<'a> {
         let (due, attempt) = (due.as_millis().to_be_bytes(), attempt.to_be_bytes());
         let marks = [kind, u8::from(self.is_occurrence)];
         let (namespace, id) = (self.namespace.as_bytes(), self.id.as_bytes());
-        let parts: [&[u8]; 7] = [&marks, namespace, b"\0", id, b"\0", &due, &attempt];
-        let mut text = [0_u8; NAME_BYTES_MAX + ID_BYTES_MAX + 2 + 2 + 8 + 4];
+        // Who has no key is named as before there were any.
+        let (key, key_end): (&[u8], &[u8]) = match self.order_key {
+            Some(key) => (key.as_bytes(), b"\0"),
+            None => (b"", b""),
+        };
+        let parts: [&[u8]; 9] = [
+            &marks, namespace, b"\0", id, b"\0", key, key_end, &due, &attempt,
+        ];
+        let mut text = [0_u8; NAME_BYTES_MAX + ID_BYTES_MAX + ORDER_KEY_BYTES_MAX + 2 + 3 + 8 + 4];
         let length = parts.iter().map(|part| part.len()).sum();
         if length > text.len() {
             return xxh3_128(&parts.concat());
@@ -224,6 +236,7 @@ mod tests {
         IdParts {
             namespace: "default",
             id,
+            order_key: None,
             is_occurrence: false,
             due,
             attempt,
@@ -272,6 +285,18 @@ mod tests {
         assert_eq!(retry.message(), first.message());
         assert_ne!(retry.execution(), first.execution());
         assert_ne!(parts("a", 9, 1).message(), first.message());
+    }
+
+    #[test]
+    fn tasks_of_one_id_and_other_keys_are_other_messages() {
+        let alone = parts("a", 5, 1);
+        let keyed = |key| IdParts {
+            order_key: Some(key),
+            ..alone
+        };
+        assert_ne!(keyed("k").message(), alone.message());
+        assert_ne!(keyed("k").message(), keyed("l").message());
+        assert_ne!(keyed("k").execution(), keyed("l").execution());
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! What operators have said of a queue: whether it hands out, how fast, and what of it is not to
 //! run.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::choice;
+use crate::name::Namespace;
 use crate::time::{DAY_MS, Timestamp};
 
 /// How long what has come to its end is still shown, in milliseconds: a day.
@@ -77,6 +81,36 @@ pub struct Purge {
     pub by: String,
 }
 
+/// When a queue is paused by itself: so many attempts in a row have failed at one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// How many.
+    pub failures_max: u32,
+    /// How often one execution is handed out then, in milliseconds; the first that succeeds opens
+    /// it again.
+    pub probe_every_ms: i64,
+    /// How many executions a second come out, once it is open, of those that waited.
+    pub drain_per_second: Option<u32>,
+}
+
+/// What of a queue's executions those of one namespace get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceRules {
+    /// How many are handed out in its turn, while others wait as well.
+    pub weight: u32,
+    /// How many executions a second a worker group is handed; as many as there are when not given.
+    pub per_second_max: Option<u32>,
+}
+
+impl Default for NamespaceRules {
+    fn default() -> NamespaceRules {
+        NamespaceRules {
+            weight: 1,
+            per_second_max: None,
+        }
+    }
+}
+
 /// What operators have said of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueRules {
@@ -86,9 +120,25 @@ pub struct QueueRules {
     pub purge: Option<Purge>,
     /// How many executions a second a worker group is handed; as many as there are when not given.
     pub per_second_max: Option<u32>,
+    /// How many executions of one key are at work at once in a worker group; without a limit when
+    /// not given.
+    pub per_key_max: Option<u32>,
+    /// What every namespace gets of which nothing else is said.
+    pub of_each_namespace: NamespaceRules,
+    /// What some get.
+    pub of_namespaces: Arc<BTreeMap<Namespace, NamespaceRules>>,
+    /// When it is paused by itself; never when not given.
+    pub breaker: Option<Breaker>,
 }
 
 impl QueueRules {
+    /// Whether to keep to it one must know what comes behind the next execution.
+    pub fn needs_a_look_ahead(&self) -> bool {
+        self.per_key_max.is_some()
+            || !self.of_namespaces.is_empty()
+            || self.of_each_namespace != NamespaceRules::default()
+    }
+
     /// The gate, while it is closed.
     pub fn closed(&self, now: Timestamp) -> Option<&Gate> {
         self.gate.as_ref().filter(|gate| gate.is_closed(now))
@@ -136,7 +186,8 @@ impl QueueRules {
         });
         let purge = self.purge.as_ref();
         let purge = purge.is_none_or(|purge| is_past(purge.through, PURGE_KEPT_MS));
-        gate && purge && self.per_second_max.is_none()
+        let limits = self.per_second_max.is_some() || self.needs_a_look_ahead();
+        gate && purge && !limits && self.breaker.is_none()
     }
 }
 

@@ -32,14 +32,14 @@ pub use execution::{
     DeliveryToken, Execution, ExecutionId, IdParts, LastWord, MessageId, Outcome, OutcomeKind,
 };
 pub use free_dues::{FreeDues, GIVEN_DUES_MAX};
-pub use gate::{Gate, Opening, Purge, QueueRules, QueueState};
-pub use name::{NameError, Namespace, QueueName, ScheduleId, TaskId, TopicName};
+pub use gate::{Breaker, Gate, NamespaceRules, Opening, Purge, QueueRules, QueueState};
+pub use name::{NameError, Namespace, OrderKey, QueueName, ScheduleId, TaskId, TopicName};
 pub use offset::{LogGeneration, LogOffset};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};
 pub use partition_id::PartitionId;
 pub use policy::{
     Backoff, BackoffKind, DstRule, Guarantee, MisfirePolicy, MisfireRule, MoveMode, OverlapPolicy,
-    Persist, Precision, RetryPolicy,
+    Persist, Precision, Priority, PriorityError, RetryPolicy,
 };
 pub use run::{Backfill, RunCause, RunInProgress, StopAsked, WaitingRun};
 pub use schedule::{

@@ -22,6 +22,8 @@ pub const QUEUE_NAMES_MAX: usize = 20_000;
 pub const QUEUE_NAME_KEPT_MS: i64 = HOUR_MS;
 /// Longest task id, in bytes.
 pub const ID_BYTES_MAX: usize = 200;
+/// Longest key of tasks that keep an order among themselves, in bytes.
+pub const ORDER_KEY_BYTES_MAX: usize = 200;
 /// Longest schedule id, in bytes: its occurrences are named `<schedule>@<nominal time>`.
 pub const SCHEDULE_ID_BYTES_MAX: usize = ID_BYTES_MAX - 40;
 /// Oldest due time accepted, in milliseconds before now: ten years.
@@ -140,6 +142,14 @@ pub const PAUSE_MS_MAX: i64 = 366 * DAY_MS;
 pub const PROBE_EVERY_MS_MIN: i64 = SECOND_MS;
 /// Longest time between two probes of a paused queue, in milliseconds: a day.
 pub const PROBE_EVERY_MS_MAX: i64 = DAY_MS;
+/// Most executions of one key that a queue may be told to have at work at once.
+pub const PER_KEY_MAX: u32 = 1_000;
+/// Most failed attempts in a row after which a queue may be told to be paused.
+pub const FAILURES_MAX: u32 = 10_000;
+/// Most namespaces of which something is said for one queue.
+pub const NAMESPACES_OF_QUEUE_MAX: usize = 100;
+/// Greatest weight of a namespace in a queue.
+pub const WEIGHT_MAX: u32 = 100;
 /// Most executions a second that a queue can be limited to.
 pub const PER_SECOND_MAX: u32 = 1_000_000;
 
@@ -149,7 +159,8 @@ pub const PER_SECOND_MAX: u32 = 1_000_000;
 /// What an encoded header costs beside its name and value, in bytes: tags and lengths.
 const HEADER_FRAME_BYTES: usize = 16;
 /// What names, times and policies of an encoded task cost together, in bytes.
-const TASK_FRAME_BYTES: usize = ID_BYTES_MAX + 2 * NAME_BYTES_MAX + SCHEDULE_ID_BYTES_MAX + 1024;
+const TASK_FRAME_BYTES: usize =
+    ID_BYTES_MAX + ORDER_KEY_BYTES_MAX + 2 * NAME_BYTES_MAX + SCHEDULE_ID_BYTES_MAX + 1024;
 /// Largest encoded task without its payload, in bytes: headers and key at their limits, and
 /// whatever else stands in it.
 pub const TASK_HEAD_BYTES_MAX: usize = HEADERS_MAX

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, SCHEDULE_ID_BYTES_MAX, TOPIC_NAME_BYTES_MAX};
+use crate::limits::{
+    ID_BYTES_MAX, NAME_BYTES_MAX, ORDER_KEY_BYTES_MAX, SCHEDULE_ID_BYTES_MAX, TOPIC_NAME_BYTES_MAX,
+};
 
 /// Why a name was refused: the field, the limit and what was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -181,6 +183,11 @@ name!(
 name!(
     /// A schedule's id, unique within a namespace.
     ScheduleId, "id", SCHEDULE_ID_BYTES_MAX, ID_CHARACTERS, is_id_character
+);
+name!(
+    /// What tasks share that live in one partition and may be run in their order: a customer, an
+    /// account. It is a part of a task's name, beside namespace and id.
+    OrderKey, "key", ORDER_KEY_BYTES_MAX, ID_CHARACTERS, is_id_character
 );
 
 impl Namespace {

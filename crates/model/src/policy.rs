@@ -329,6 +329,47 @@ impl RetryPolicy {
     }
 }
 
+/// How urgent a task is among what waits in its queue, from 0 to 9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Priority(u8);
+
+/// A priority that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("priority is {given}; it must be between 0 and {}", Priority::HIGHEST.level())]
+pub struct PriorityError {
+    /// What was given.
+    pub given: u64,
+}
+
+impl Priority {
+    /// The most urgent.
+    pub const HIGHEST: Priority = Priority(9);
+    /// What a task has that does not say.
+    pub const USUAL: Priority = Priority(4);
+
+    /// A priority of a level.
+    ///
+    /// # Errors
+    /// A level above 9.
+    pub const fn of_level(level: u64) -> Result<Priority, PriorityError> {
+        match level {
+            0..=9 => Ok(Priority(level as u8)),
+            given => Err(PriorityError { given }),
+        }
+    }
+
+    /// From 0 to 9.
+    pub const fn level(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    fn default() -> Priority {
+        Priority::USUAL
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

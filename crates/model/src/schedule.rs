@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use crate::limits::SCHEDULE_EVENTS_MAX;
-use crate::name::{Namespace, QueueName, ScheduleId, TaskId};
-use crate::policy::{DstRule, Guarantee, MisfirePolicy, OverlapPolicy, Precision, RetryPolicy};
+use crate::name::{Namespace, OrderKey, QueueName, ScheduleId, TaskId};
+use crate::policy::{
+    DstRule, Guarantee, MisfirePolicy, OverlapPolicy, Precision, Priority, RetryPolicy,
+};
 use crate::run::{Backfill, RunCause, RunInProgress, WaitingRun};
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -38,6 +40,9 @@ pub enum RecurrenceSpec {
 /// What each occurrence runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionTemplate {
+    /// What its runs share with the tasks that they keep an order with: the schedule lives in the
+    /// partition of its key.
+    pub order_key: Option<OrderKey>,
     /// The stream executions are published to.
     pub queue: QueueName,
     /// Opaque bytes for the worker.
@@ -50,6 +55,8 @@ pub struct ActionTemplate {
     pub guarantee: Guarantee,
     /// How close to its due time it is published.
     pub precision: Precision,
+    /// How urgent it is among what waits in its queue.
+    pub priority: Priority,
     /// What the Kafka record it came as had that the other fields cannot say.
     pub verbatim: Option<Box<Verbatim>>,
 }
@@ -58,21 +65,25 @@ impl ActionTemplate {
     /// The first attempt of a task that runs it.
     pub fn into_task(self, namespace: Namespace, id: TaskId, due: Timestamp) -> Task {
         let ActionTemplate {
+            order_key,
             queue,
             payload,
             headers,
             retry,
             guarantee,
             precision,
+            priority,
             verbatim,
         } = self;
         let task = Task::new(namespace, id, queue, due);
         Task {
+            order_key,
             payload,
             headers,
             retry,
             guarantee,
             precision,
+            priority,
             verbatim,
             ..task
         }

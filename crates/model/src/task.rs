@@ -3,15 +3,18 @@
 use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use crate::name::{Namespace, QueueName, ScheduleId, TaskId};
+use crate::name::{Namespace, OrderKey, QueueName, ScheduleId, TaskId};
 use crate::partition_id::PartitionId;
-use crate::policy::{Guarantee, Precision, RetryPolicy};
+use crate::policy::{Guarantee, Precision, Priority, RetryPolicy};
 use crate::time::Timestamp;
 use crate::verbatim::{Verbatim, header_bytes};
 
-/// A 128-bit fingerprint of (namespace, id): what the engine compares instead of text.
+/// A 128-bit fingerprint of a task's name (namespace, id, and its key where it has one): what the engine compares instead of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskKey(pub u128);
+
+/// Where in a fingerprint the bits of its place stand.
+const PLACE_SHIFT: u32 = 64;
 
 impl TaskKey {
     /// The fingerprint (XXH3, 128 bits) of a namespace and an id.
@@ -32,6 +35,31 @@ impl TaskKey {
         TaskKey(xxh3_128(&text[..length]))
     }
 
+    /// The fingerprint of a namespace, an id and the key of a task that has one: tasks of other keys
+    /// are other tasks, whatever their ids.
+    ///
+    /// Thirty-two bits in the middle are the same for all tasks of a key: see [`TaskKey::place`].
+    pub fn of_keyed(namespace: &str, id: &str, key: Option<&str>) -> TaskKey {
+        let Some(key) = key else {
+            return TaskKey::of(namespace, id);
+        };
+        let parts = [
+            namespace.as_bytes(),
+            b"\0",
+            id.as_bytes(),
+            b"\0",
+            key.as_bytes(),
+        ];
+        let of_all = xxh3_128(&parts.concat());
+        let of_key = u128::from(TaskKey::of(namespace, key).place()) << PLACE_SHIFT;
+        TaskKey(of_all & !(u128::from(u32::MAX) << PLACE_SHIFT) | of_key)
+    }
+
+    /// What decides among several places of one partition: the same for all tasks of one key.
+    pub const fn place(self) -> u32 {
+        (self.0 >> PLACE_SHIFT) as u32
+    }
+
     /// The low half, for hash tables.
     pub const fn low(self) -> u64 {
         self.0 as u64
@@ -39,9 +67,10 @@ impl TaskKey {
 }
 
 impl PartitionId {
-    /// The partition that a task or schedule id belongs to, of `partitions` (at least 1).
+    /// The partition that a task or schedule id, or a task's key, belongs to, of `partitions` (at
+    /// least 1).
     ///
-    /// Stable over releases: XXH3 of namespace, a zero byte and id, modulo the count.
+    /// Stable over releases: XXH3 of namespace, a zero byte and id or key, modulo the count.
     pub fn of(namespace: &Namespace, id: &str, partitions: u32) -> PartitionId {
         let hash = xxh3_64(
             [namespace.as_str().as_bytes(), b"\0", id.as_bytes()]
@@ -70,6 +99,8 @@ pub struct Task {
     pub namespace: Namespace,
     /// The id, unique together with `due` within the namespace.
     pub id: TaskId,
+    /// What it shares with the tasks that it keeps an order with: they live in one partition.
+    pub order_key: Option<OrderKey>,
     /// The stream its execution is published to.
     pub queue: QueueName,
     /// When it runs.
@@ -84,6 +115,8 @@ pub struct Task {
     pub guarantee: Guarantee,
     /// How close to its due time it is published.
     pub precision: Precision,
+    /// How urgent it is among what waits in its queue.
+    pub priority: Priority,
     /// Which attempt this is, from 1; a retry is a task of its own.
     pub attempt: u32,
     /// The due time of the first attempt.
@@ -103,6 +136,7 @@ impl Task {
         Task {
             namespace,
             id,
+            order_key: None,
             queue,
             due,
             payload: Bytes::new(),
@@ -110,6 +144,7 @@ impl Task {
             retry: RetryPolicy::default(),
             guarantee: Guarantee::default(),
             precision: Precision::default(),
+            priority: Priority::default(),
             attempt: 1,
             first_due: due,
             replay_of: None,
@@ -118,9 +153,18 @@ impl Task {
         }
     }
 
-    /// The fingerprint of its namespace and id.
+    /// The fingerprint of its name.
     pub fn key(&self) -> TaskKey {
-        TaskKey::of(self.namespace.as_str(), self.id.as_str())
+        let key = self.order_key.as_ref().map(OrderKey::as_str);
+        TaskKey::of_keyed(self.namespace.as_str(), self.id.as_str(), key)
+    }
+
+    /// The partition that it belongs to, of `partitions`: that of its key, or of its id where it
+    /// has none.
+    pub fn home(&self, partitions: u32) -> PartitionId {
+        let key = self.order_key.as_ref().map(OrderKey::as_str);
+        let placed_by = key.unwrap_or(self.id.as_str());
+        PartitionId::of(&self.namespace, placed_by, partitions)
     }
 
     /// The due time that its message is named by: that of its first attempt, kept when a dead
@@ -143,6 +187,40 @@ mod tests {
     fn keys_tell_the_boundary_between_namespace_and_id() {
         assert_ne!(TaskKey::of("a", "bc"), TaskKey::of("ab", "c"));
         assert_eq!(TaskKey::of("ns", "id"), TaskKey(xxh3_128(b"ns\0id")));
+    }
+
+    #[test]
+    fn a_key_is_part_of_a_tasks_name() {
+        let named = |id, key| TaskKey::of_keyed("ns", id, key);
+        assert_eq!(named("id", None), TaskKey::of("ns", "id"));
+        let whole = xxh3_128(b"ns\0id\0k");
+        let keyed = named("id", Some("k"));
+        assert_eq!((keyed.low(), keyed.0 >> 96), (whole as u64, whole >> 96));
+        assert_eq!(keyed.place(), TaskKey::of("ns", "k").place());
+        assert_ne!(named("id", Some("k")), named("id", Some("l")));
+        assert_ne!(named("idk", None), named("id", Some("k")));
+    }
+
+    #[test]
+    fn tasks_of_one_key_live_in_one_partition() {
+        let task = |id: String, key: Option<&str>| Task {
+            order_key: key.map(|key| OrderKey::parse(key).unwrap()),
+            ..Task::new(
+                Namespace::parse("default").unwrap(),
+                TaskId::parse(&id).unwrap(),
+                QueueName::parse("mail").unwrap(),
+                Timestamp::from_millis(0),
+            )
+        };
+        let homes: std::collections::BTreeSet<_> = (0..50)
+            .map(|i| task(format!("task-{i}"), Some("customer-7")).home(16))
+            .collect();
+        assert_eq!(homes.len(), 1);
+        let alone = task("task-1".to_owned(), None);
+        assert_eq!(
+            alone.home(16),
+            PartitionId::of(&alone.namespace, "task-1", 16)
+        );
     }
 
     #[test]

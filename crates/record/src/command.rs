@@ -11,7 +11,7 @@ use crate::error::{DecodeError, Fault};
 use crate::names::QueueNames;
 use crate::policy::{outcome, outcome_number, overlap, overlap_number};
 use crate::schedule::{RevisionMessage, revision, revision_message};
-use crate::task::record_from;
+use crate::task::{order_key, record_from};
 
 const WHAT: &str = "command";
 /// More of a reason is not kept.
@@ -48,12 +48,16 @@ struct ChangeMessage {
     namespace: String,
     #[prost(string, tag = "5")]
     id: String,
+    /// With `id`, where the task has one.
+    #[prost(string, tag = "6")]
+    order_key: String,
 }
 
 impl ChangeMessage {
     /// The key, or that of the names, or that of the task at its new time.
     fn key(&self, task: Option<&TaskRecord>) -> Result<TaskKey, Fault> {
-        match (named_key(&self.key, &self.namespace, &self.id)?, task) {
+        let names = [&*self.namespace, &self.id, &self.order_key];
+        match (named_key(&self.key, names)?, task) {
             (Some(key), Some(task)) if key != task.key => {
                 Err("the task at the new time is another one".into())
             }
@@ -65,20 +69,22 @@ impl ChangeMessage {
 }
 
 /// The key that is given, by itself or by names: both say the same, or it is refused.
-fn named_key(bytes: &Bytes, namespace: &str, id: &str) -> Result<Option<TaskKey>, Fault> {
+fn named_key(bytes: &Bytes, [namespace, id, keyed]: [&str; 3]) -> Result<Option<TaskKey>, Fault> {
     let given = if bytes.is_empty() {
         None
     } else {
         Some(key(bytes)?)
     };
-    if namespace.is_empty() && id.is_empty() {
+    if namespace.is_empty() && id.is_empty() && keyed.is_empty() {
         return Ok(given);
     }
     Namespace::check(namespace)?;
     TaskId::check(id)?;
-    let named = TaskKey::of(namespace, id);
+    let named = TaskKey::of_keyed(namespace, id, order_key(keyed)?);
     match given {
-        Some(given) if given != named => Err("its key is not that of its namespace and id".into()),
+        Some(given) if given != named => {
+            Err("its key is not that of its namespace, id and order_key".into())
+        }
         _ => Ok(Some(named)),
     }
 }
@@ -118,6 +124,9 @@ struct CompletedMessage {
     namespace: String,
     #[prost(string, tag = "5")]
     id: String,
+    /// With `id`, where the task has one.
+    #[prost(string, tag = "6")]
+    order_key: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -338,8 +347,11 @@ fn backfill(body: Bytes) -> Result<Command, Fault> {
 fn completed(body: Bytes) -> Result<Command, Fault> {
     let message = CompletedMessage::decode(body)?;
     Ok(Command::Completed {
-        key: named_key(&message.key, &message.namespace, &message.id)?
-            .ok_or("it has neither namespace and id nor a key")?,
+        key: named_key(
+            &message.key,
+            [&message.namespace, &message.id, &message.order_key],
+        )?
+        .ok_or("it has neither namespace and id nor a key")?,
         due: message
             .due_ms
             .map(|ms| civil_time("due_ms", ms))

@@ -57,6 +57,7 @@ macro_rules! fault_from {
 
 fault_from!(
     minutehand_model::NameError,
+    minutehand_model::PriorityError,
     minutehand_model::policy::RetryPolicyError,
     prost::DecodeError,
     DecodeError

@@ -1,8 +1,8 @@
 //! Choices and retry policies on the wire. Zero is the default of every choice, and is left out.
 
 use minutehand_model::{
-    Backoff, Guarantee, MisfireRule, OutcomeKind, OverlapPolicy, Precision, RetryPolicy, RunCause,
-    ScheduleEventKind,
+    Backoff, Guarantee, MisfireRule, OutcomeKind, OverlapPolicy, Precision, Priority, RetryPolicy,
+    RunCause, ScheduleEventKind,
 };
 use prost::Message;
 
@@ -41,6 +41,20 @@ numbers!(event_number, event, ScheduleEventKind, "schedule event" {
     Expired = 12, TimedOut = 13, Ended = 14, Forgotten = 15, BackfillStopped = 16,
 });
 numbers!(cause_number, cause, RunCause, "cause of a run" { Calendar = 0, Trigger = 1, Backfill = 2, });
+
+/// What an absent priority means in version 1, whatever the model's default becomes.
+const ABSENT_PRIORITY: u8 = 4;
+
+/// The number of a priority; nothing for the one that absence stands for.
+pub(crate) fn priority_number(priority: Priority) -> Option<u32> {
+    (priority.level() != ABSENT_PRIORITY).then(|| u32::from(priority.level()))
+}
+
+/// The priority of a number that may be absent.
+pub(crate) fn priority(number: Option<u32>) -> Result<Priority, Fault> {
+    let level = number.unwrap_or(u32::from(ABSENT_PRIORITY));
+    Ok(Priority::of_level(u64::from(level))?)
+}
 
 /// A retry policy on the wire.
 #[derive(Clone, PartialEq, Eq, Message)]

@@ -1,11 +1,16 @@
 //! What operators have said of a queue.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
-use minutehand_model::{Gate, Opening, Purge, QueueRules, Timestamp};
+use minutehand_model::{
+    Breaker, Gate, Namespace, NamespaceRules, Opening, Purge, QueueRules, Timestamp,
+};
 use prost::Message;
 
 use crate::envelope::{seal, unseal};
-use crate::error::DecodeError;
+use crate::error::{DecodeError, Fault};
 
 const WHAT: &str = "queue's rules";
 
@@ -17,6 +22,55 @@ struct RulesMessage {
     purge: Option<MomentMessage>,
     #[prost(uint32, optional, tag = "3")]
     per_second_max: Option<u32>,
+    #[prost(uint32, optional, tag = "4")]
+    per_key_max: Option<u32>,
+    #[prost(message, optional, tag = "5")]
+    of_each_namespace: Option<NamespaceMessage>,
+    #[prost(message, repeated, tag = "6")]
+    of_namespaces: Vec<NamespaceMessage>,
+    #[prost(message, optional, tag = "7")]
+    breaker: Option<BreakerMessage>,
+}
+
+/// When a queue is paused by itself.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct BreakerMessage {
+    #[prost(uint32, tag = "1")]
+    failures_max: u32,
+    #[prost(sint64, tag = "2")]
+    probe_every_ms: i64,
+    #[prost(uint32, optional, tag = "3")]
+    drain_per_second: Option<u32>,
+}
+
+/// What those of a namespace get.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct NamespaceMessage {
+    /// Empty where each is meant.
+    #[prost(string, tag = "1")]
+    namespace: String,
+    /// 1 where it is absent.
+    #[prost(uint32, tag = "2")]
+    weight: u32,
+    #[prost(uint32, optional, tag = "3")]
+    per_second_max: Option<u32>,
+}
+
+impl NamespaceMessage {
+    fn of(namespace: &str, rules: &NamespaceRules) -> NamespaceMessage {
+        NamespaceMessage {
+            namespace: namespace.to_owned(),
+            weight: rules.weight,
+            per_second_max: rules.per_second_max,
+        }
+    }
+
+    fn rules(&self) -> NamespaceRules {
+        NamespaceRules {
+            weight: self.weight.max(1),
+            per_second_max: self.per_second_max,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -66,6 +120,19 @@ pub fn encode(rules: &QueueRules) -> Bytes {
         gate,
         purge: purge.map(|purge| moment(purge.through, &purge.by)),
         per_second_max: rules.per_second_max,
+        per_key_max: rules.per_key_max,
+        of_each_namespace: (rules.of_each_namespace != NamespaceRules::default())
+            .then(|| NamespaceMessage::of("", &rules.of_each_namespace)),
+        of_namespaces: rules
+            .of_namespaces
+            .iter()
+            .map(|(namespace, rules)| NamespaceMessage::of(namespace.as_str(), rules))
+            .collect(),
+        breaker: rules.breaker.as_ref().map(|breaker| BreakerMessage {
+            failures_max: breaker.failures_max,
+            probe_every_ms: breaker.probe_every_ms,
+            drain_per_second: breaker.drain_per_second,
+        }),
     })
 }
 
@@ -94,5 +161,27 @@ pub fn decode(bytes: &Bytes) -> Result<QueueRules, DecodeError> {
             by: purge.by,
         }),
         per_second_max: message.per_second_max,
+        per_key_max: message.per_key_max,
+        of_each_namespace: message
+            .of_each_namespace
+            .map(|each| each.rules())
+            .unwrap_or_default(),
+        of_namespaces: of_namespaces(&message.of_namespaces).map_err(|fault| fault.of(WHAT))?,
+        breaker: message.breaker.map(|breaker| Breaker {
+            failures_max: breaker.failures_max,
+            probe_every_ms: breaker.probe_every_ms,
+            drain_per_second: breaker.drain_per_second,
+        }),
     })
+}
+
+fn of_namespaces(
+    messages: &[NamespaceMessage],
+) -> Result<Arc<BTreeMap<Namespace, NamespaceRules>>, Fault> {
+    let rules = |message: &NamespaceMessage| {
+        let namespace = Namespace::parse(&message.namespace)?;
+        Ok((namespace, message.rules()))
+    };
+    let all: Result<BTreeMap<_, _>, Fault> = messages.iter().map(rules).collect();
+    all.map(Arc::new)
 }

@@ -6,8 +6,8 @@ use minutehand_model::limits::{
 };
 use minutehand_model::verbatim::header_bytes;
 use minutehand_model::{
-    ActionTemplate, MisfirePolicy, Namespace, QueueName, RecordKey, RecurrenceSpec, Revision,
-    ScheduleDefinition, ScheduleId, Timestamp, UnknownChoice, Verbatim,
+    ActionTemplate, MisfirePolicy, Namespace, OrderKey, QueueName, RecordKey, RecurrenceSpec,
+    Revision, ScheduleDefinition, ScheduleId, Timestamp, UnknownChoice, Verbatim,
 };
 use prost::Message;
 
@@ -15,8 +15,9 @@ use crate::envelope::{check_headers, check_payload, civil_time, record_key};
 use crate::error::Fault;
 use crate::policy::{
     RetryMessage, guarantee, guarantee_number, misfire, misfire_number, overlap, overlap_number,
-    precision, precision_number, retry, retry_message,
+    precision, precision_number, priority, priority_number, retry, retry_message,
 };
+use crate::task::order_key;
 
 /// One version of a schedule.
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -111,6 +112,10 @@ struct ActionMessage {
     record_key_is_null: bool,
     #[prost(bool, tag = "9")]
     payload_is_null: bool,
+    #[prost(uint32, optional, tag = "10")]
+    priority: Option<u32>,
+    #[prost(string, tag = "11")]
+    order_key: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -203,6 +208,11 @@ fn action_message(action: &ActionTemplate) -> ActionMessage {
         },
         record_key_is_null: verbatim.is_some_and(|verbatim| verbatim.key == RecordKey::Null),
         payload_is_null: verbatim.is_some_and(|verbatim| verbatim.value_is_null),
+        priority: priority_number(action.priority),
+        order_key: action
+            .order_key
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string),
     }
 }
 
@@ -388,12 +398,16 @@ fn action(message: ActionMessage) -> Result<ActionTemplate, Fault> {
     check_headers(&headers, Some(&verbatim))?;
     check_payload(&message.payload)?;
     Ok(ActionTemplate {
+        order_key: order_key(&message.order_key)?
+            .map(OrderKey::parse)
+            .transpose()?,
         queue: QueueName::parse(&message.queue)?,
         payload: message.payload,
         headers,
         retry: retry(message.retry)?,
         guarantee: guarantee(message.guarantee)?,
         precision: precision(message.precision)?,
+        priority: priority(message.priority)?,
         verbatim: verbatim.boxed(),
     })
 }

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use bytes::{Bytes, BytesMut};
 use minutehand_model::run::names_a_run;
 use minutehand_model::{
-    IdParts, Namespace, Origin, QueueName, RecordKey, ScheduleId, Task, TaskId, TaskKey,
-    TaskRecord, Timestamp, Verbatim,
+    IdParts, Namespace, OrderKey, Origin, Priority, QueueName, RecordKey, ScheduleId, Task, TaskId,
+    TaskKey, TaskRecord, Timestamp, Verbatim,
 };
 use prost::Message;
 
@@ -19,7 +19,8 @@ use crate::envelope::{
 use crate::error::{DecodeError, Fault};
 use crate::names::QueueNames;
 use crate::policy::{
-    RetryMessage, guarantee, guarantee_number, precision, precision_number, retry, retry_message,
+    RetryMessage, guarantee, guarantee_number, precision, precision_number, priority,
+    priority_number, retry, retry_message,
 };
 use crate::wire::{Reader, put_bytes_field, put_number_field, to_zigzag};
 use crate::{VERSION, policy};
@@ -43,6 +44,8 @@ mod field {
     pub(super) const RECORD_KEY_IS_NULL: u32 = 16;
     pub(super) const PAYLOAD_IS_NULL: u32 = 17;
     pub(super) const REPLAY_OF_MS: u32 = 18;
+    pub(super) const ORDER_KEY: u32 = 19;
+    pub(super) const PRIORITY: u32 = 20;
 }
 
 /// Field numbers of a header.
@@ -124,6 +127,12 @@ fn encode_to(buffer: &mut BytesMut, task: &Task) {
         };
         put_bytes_field(buffer, field::ORIGIN, &message.encode_to_vec());
     }
+    if let Some(key) = &task.order_key {
+        put_bytes_field(buffer, field::ORDER_KEY, key.as_str().as_bytes());
+    }
+    if let Some(number) = priority_number(task.priority) {
+        put_number_field(buffer, field::PRIORITY, u64::from(number));
+    }
     if let Some(message) = retry_message(&task.retry) {
         put_bytes_field(buffer, field::RETRY, &message.encode_to_vec());
     }
@@ -200,7 +209,8 @@ pub(crate) fn record_from(encoded: Bytes, names: &mut QueueNames) -> Result<Task
         )
         .into());
     }
-    let key = TaskKey::of(head.namespace, head.id);
+    let order_key = order_key(head.order_key)?;
+    let key = TaskKey::of_keyed(head.namespace, head.id, order_key);
     let queue = names.parse(head.queue)?;
     let (due, guarantee, precision) = (
         head.due,
@@ -217,13 +227,64 @@ pub(crate) fn record_from(encoded: Bytes, names: &mut QueueNames) -> Result<Task
     })
 }
 
+/// The name of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The name space of the id.
+    pub namespace: Namespace,
+    /// The id.
+    pub id: TaskId,
+    /// Its key, where it has one.
+    pub order_key: Option<OrderKey>,
+}
+
 /// The name of an encoded task, without reading the rest.
-pub fn namespace_and_id(encoded: &Bytes) -> Result<(Namespace, TaskId), DecodeError> {
-    let parse = || -> Result<(Namespace, TaskId), Fault> {
+pub fn name(encoded: &Bytes) -> Result<Name, DecodeError> {
+    let parse = || -> Result<Name, Fault> {
         let head = Head::read(encoded)?;
-        Ok((Namespace::parse(head.namespace)?, TaskId::parse(head.id)?))
+        Ok(Name {
+            namespace: Namespace::parse(head.namespace)?,
+            id: TaskId::parse(head.id)?,
+            order_key: order_key(head.order_key)?
+                .map(OrderKey::parse)
+                .transpose()?,
+        })
     };
     parse().map_err(|fault| fault.of(WHAT))
+}
+
+/// What decides on an execution's turn among those that wait in its queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// Whose it is.
+    pub namespace: &'a str,
+    /// The key that it keeps an order by, where it has one.
+    pub order_key: Option<&'a str>,
+    /// How urgent it is.
+    pub priority: Priority,
+}
+
+/// What decides on the turn of an encoded task, without reading the rest.
+pub fn standing(encoded: &[u8]) -> Result<Standing<'_>, DecodeError> {
+    let parse = || -> Result<Standing<'_>, Fault> {
+        let head = Head::read(encoded)?;
+        Namespace::check(head.namespace)?;
+        Ok(Standing {
+            namespace: head.namespace,
+            order_key: order_key(head.order_key)?,
+            priority: priority(head.priority)?,
+        })
+    };
+    parse().map_err(|fault| fault.of(WHAT))
+}
+
+/// A key as it stands in a message, where an empty one is none.
+pub(crate) fn order_key(text: &str) -> Result<Option<&str>, Fault> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    OrderKey::check(text)?;
+    Ok(Some(text))
 }
 
 /// The whole task; its payload is a slice of `encoded`.
@@ -238,6 +299,9 @@ fn task_from(encoded: &Bytes) -> Result<Task, Fault> {
     Ok(Task {
         namespace: Namespace::parse(head.namespace)?,
         id: TaskId::parse(head.id)?,
+        order_key: order_key(head.order_key)?
+            .map(OrderKey::parse)
+            .transpose()?,
         queue: QueueName::parse(head.queue)?,
         due: head.due,
         payload: tail.payload,
@@ -245,6 +309,7 @@ fn task_from(encoded: &Bytes) -> Result<Task, Fault> {
         retry: retry(tail.retry)?,
         guarantee: policy::guarantee(head.guarantee)?,
         precision: policy::precision(head.precision)?,
+        priority: priority(head.priority)?,
         attempt: tail.attempt,
         first_due: tail.first_due.unwrap_or(head.due),
         replay_of: tail.replay_of,
@@ -257,10 +322,13 @@ fn task_from(encoded: &Bytes) -> Result<Task, Fault> {
 struct Head<'a> {
     namespace: &'a str,
     id: &'a str,
+    /// Empty where it has none.
+    order_key: &'a str,
     queue: &'a str,
     due: Timestamp,
     guarantee: u32,
     precision: u32,
+    priority: Option<u32>,
     has_origin: bool,
 }
 
@@ -270,10 +338,12 @@ impl<'a> Head<'a> {
         let mut head = Head {
             namespace: "",
             id: "",
+            order_key: "",
             queue: "",
             due: Timestamp::MIN,
             guarantee: 0,
             precision: 0,
+            priority: None,
             has_origin: false,
         };
         let (mut version, mut due_ms, mut payload_bytes) = (0, None, 0);
@@ -283,10 +353,12 @@ impl<'a> Head<'a> {
                 field::VERSION => version = value.number("version")?,
                 field::NAMESPACE => head.namespace = value.text("namespace")?,
                 field::ID => head.id = value.text("id")?,
+                field::ORDER_KEY => head.order_key = value.text("order_key")?,
                 field::QUEUE => head.queue = value.text("queue")?,
                 field::DUE_MS => due_ms = Some(value.signed("due_ms")?),
                 field::GUARANTEE => head.guarantee = value.number_u32("guarantee")?,
                 field::PRECISION => head.precision = value.number_u32("precision")?,
+                field::PRIORITY => head.priority = Some(value.number_u32("priority")?),
                 field::ATTEMPT => drop(value.number_u32("attempt")?),
                 field::FIRST_DUE_MS => drop(value.signed("first_due_ms")?),
                 field::REPLAY_OF_MS => drop(value.signed("replay_of_ms")?),
@@ -434,6 +506,8 @@ pub struct Parts<'a> {
     pub namespace: &'a str,
     /// The id.
     pub id: &'a str,
+    /// The key that it keeps an order by, where it has one.
+    pub order_key: Option<&'a str>,
     /// When it is due.
     pub due: Timestamp,
     /// Which attempt it is, from 1.
@@ -472,6 +546,7 @@ impl<'a> Parts<'a> {
         let mut parts = Parts {
             namespace: "",
             id: "",
+            order_key: None,
             due: Timestamp::MIN,
             attempt: 1,
             first_due: None,
@@ -497,6 +572,7 @@ impl<'a> Parts<'a> {
                 field::VERSION => version = value.number("version")?,
                 field::NAMESPACE => parts.namespace = value.text("namespace")?,
                 field::ID => parts.id = value.text("id")?,
+                field::ORDER_KEY => parts.order_key = order_key(value.text("order_key")?)?,
                 field::DUE_MS => parts.due = civil_time("due_ms", value.signed("due_ms")?)?,
                 field::ATTEMPT => parts.attempt = value.number_u32("attempt")?,
                 field::FIRST_DUE_MS => {
@@ -541,6 +617,7 @@ impl<'a> Parts<'a> {
         IdParts {
             namespace: self.namespace,
             id: self.id,
+            order_key: self.order_key,
             is_occurrence: self.is_occurrence,
             due: self.due,
             attempt: self.attempt,

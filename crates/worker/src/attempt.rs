@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use minutehand_model::{DeliveryToken, Execution, ExecutionId, MessageId, Task, T
 use minutehand_ports::{Delivery, DeliveryId};
 use minutehand_record::{DecodeError, task};
 
+use crate::gates::Hold;
 use crate::handler::{Handler, Verdict};
 use crate::run::{Run, StopCause};
 use crate::settings::duration_ms;
@@ -35,6 +37,8 @@ pub(crate) struct Ticket {
     pub(crate) is_claimed: bool,
     /// See [`Settlement::held_as`](minutehand_ports::Settlement::held_as).
     pub(crate) held_as: Option<DeliveryToken>,
+    /// The place of its key, which nobody else has until its end is durable.
+    pub(crate) hold: Option<Arc<Hold>>,
 }
 
 /// A delivery that can be run.
@@ -52,6 +56,7 @@ pub(crate) fn prepare(delivery: &Delivery) -> Result<Prepared, DecodeError> {
         encoded: delivery.encoded.clone(),
         is_claimed: task.guarantee.settles_first(),
         held_as: None,
+        hold: None,
     };
     let execution = Execution {
         id: ExecutionId::of(&task),

@@ -169,6 +169,7 @@ async fn claim(
                         delivery,
                         key,
                         encoded,
+                        hold,
                         ..
                     } = refused.ticket;
                     let settlement = Settlement::bare(delivery);
@@ -177,6 +178,7 @@ async fn claim(
                         key,
                         encoded,
                         is_well: false,
+                        _hold: hold,
                     };
                     set_aside(settings, queue, &told, error).await?;
                 }

@@ -1,6 +1,8 @@
 //! How deliveries end: what follows from a verdict, or from no run at all, becomes part of the next
 //! commit.
 
+use std::time::Duration;
+
 use minutehand_model::{Command, Outcome, OutcomeKind, PartitionId, QueueName, Task, TaskKey};
 use minutehand_ports::{DeadLetter, Delivery, Output, Report, Settlement};
 use minutehand_record::{DecodeError, command};
@@ -125,6 +127,22 @@ impl Batch {
         self.tell_end(&ticket, end);
     }
 
+    /// The same for what was not claimed, also where it would be before it runs.
+    pub(crate) fn put_off_whole(
+        &mut self,
+        settings: &Settings,
+        prepared: Prepared,
+        delay: Duration,
+    ) {
+        let Prepared { ticket, execution } = prepared;
+        let ticket = Ticket {
+            is_claimed: false,
+            ..ticket
+        };
+        let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+        self.put_off(settings, Prepared { ticket, execution }, delay_ms);
+    }
+
     /// Gives up a run that may have been claimed before: whether it has run is for a person to find
     /// out.
     pub(crate) fn doubt(&mut self, settings: &Settings, queue: &QueueName, prepared: Prepared) {
@@ -174,6 +192,7 @@ impl Batch {
             key,
             encoded,
             is_well: false,
+            _hold: None,
         });
     }
 
@@ -205,6 +224,7 @@ impl Batch {
                 key,
                 encoded,
                 is_well,
+                _hold: ticket.hold.clone(),
             });
         } else if !commands.is_empty() || dead_letter.is_some() || outcome.is_some() {
             self.reports.push(Report {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -19,6 +20,7 @@ use crate::attempt::{Finish, Prepared, Started, Ticket, prepare, start, supervis
 use crate::bulkheads::{Bulkheads, Held, Target};
 use crate::commit::{Batch, Committed, commit, pause_after};
 use crate::decide::after_stop;
+use crate::gates::{Handed, Seat};
 use crate::handler::Verdict;
 use crate::places::Place;
 use crate::run::{Run, StopCause};
@@ -65,7 +67,9 @@ pub(crate) struct QueueLoop<'a> {
     /// Since when there has been nothing to do.
     idle_since: Option<Instant>,
 
-    poll: Option<BoxFuture<'a, Result<Vec<Delivery>, PortError>>>,
+    poll: Option<BoxFuture<'a, Result<Vec<Handed>, PortError>>>,
+    /// Where what was taken waits for its turn; none once it takes nothing more.
+    seat: Option<Arc<Seat>>,
     poll_failures: u32,
     poll_not_before: Option<Instant>,
     /// How many executions to take while runs end as soon as they start; falls back to the lane's
@@ -73,7 +77,7 @@ pub(crate) struct QueueLoop<'a> {
     appetite: usize,
     waited: bool,
 
-    taken: VecDeque<Delivery>,
+    taken: VecDeque<Handed>,
     /// Settled at-most-once executions that may start.
     claimed: VecDeque<Prepared>,
     running: FuturesUnordered<BoxFuture<'a, (u64, Finish)>>,
@@ -101,6 +105,7 @@ impl<'a> QueueLoop<'a> {
             result: Ok(()),
             idle_since: None,
             poll: None,
+            seat: settings.gates.seat(settings, &lane.queue).map(Arc::new),
             poll_failures: 0,
             poll_not_before: None,
             appetite: lane.concurrency.min(settings.batch_max),
@@ -207,7 +212,11 @@ impl<'a> QueueLoop<'a> {
             self.phase == Phase::Working && self.taken.is_empty() && !is_full && wanted > 0;
         if self.poll.is_none() && is_wanted && self.poll_not_before.is_none() {
             let (settings, queue) = (self.settings, &self.lane.queue);
-            self.poll = Some(Box::pin(settings.gates.poll(settings, queue, wanted)));
+            let seat = self.seat.clone();
+            self.poll = Some(Box::pin(async move {
+                let gates = &settings.gates;
+                gates.poll(settings, queue, seat.as_deref(), wanted).await
+            }));
         }
     }
 
@@ -226,7 +235,7 @@ impl<'a> QueueLoop<'a> {
         self.lane.concurrency.saturating_sub(self.slots.len())
     }
 
-    fn polled(&mut self, polled: Result<Vec<Delivery>, PortError>) {
+    fn polled(&mut self, polled: Result<Vec<Handed>, PortError>) {
         self.poll = None;
         match polled {
             Ok(deliveries) => {
@@ -287,26 +296,41 @@ impl<'a> QueueLoop<'a> {
                 }
             } else if let Some(prepared) = self.claimed.pop_front() {
                 self.admit(prepared, place);
-            } else if let Some(delivery) = self.taken.pop_front() {
-                if self.is_held_back(&delivery) {
-                    self.give_back(delivery);
+            } else if let Some(handed) = self.taken.pop_front() {
+                if self.is_held_back(&handed.delivery) {
+                    self.give_back(handed);
                     continue;
                 }
-                match prepare(&delivery) {
-                    Ok(prepared) if prepared.ticket.is_claimed && delivery.may_have_run => {
-                        self.next.doubt(self.settings, &self.lane.queue, prepared)
-                    }
-                    Ok(prepared) if prepared.ticket.is_claimed => self.next.claims.push(prepared),
-                    Ok(prepared) => self.admit(prepared, place),
-                    Err(error) => {
-                        self.next
-                            .set_aside(self.settings, &self.lane.queue, delivery, &error)
-                    }
-                }
+                self.begin(handed, place);
             }
         }
         if self.taken.is_empty() && !self.waited {
             self.appetite = (self.appetite * 2).min(self.settings.batch_max);
+        }
+    }
+
+    /// Begins with what was taken: what may run at most once is claimed first.
+    fn begin(&mut self, handed: Handed, place: Place) {
+        let (settings, queue) = (self.settings, &self.lane.queue);
+        let Handed {
+            delivery,
+            hold,
+            put_off,
+        } = handed;
+        let mut prepared = match prepare(&delivery) {
+            Ok(prepared) => prepared,
+            Err(error) => return self.next.set_aside(settings, queue, delivery, &error),
+        };
+        prepared.ticket.hold = hold;
+        if prepared.ticket.is_claimed && delivery.may_have_run {
+            self.next.doubt(settings, queue, prepared);
+        } else if let Some(delay) = put_off {
+            settings.observer.put_off(queue);
+            self.next.put_off_whole(settings, prepared, delay);
+        } else if prepared.ticket.is_claimed {
+            self.next.claims.push(prepared);
+        } else {
+            self.admit(prepared, place);
         }
     }
 
@@ -317,9 +341,9 @@ impl<'a> QueueLoop<'a> {
     }
 
     /// What was taken goes back, with all that was taken behind it.
-    fn give_back(&mut self, delivery: Delivery) {
-        let behind = self.taken.drain(..).map(|delivery| delivery.id);
-        let ids = std::iter::once(delivery.id).chain(behind).collect();
+    fn give_back(&mut self, handed: Handed) {
+        let behind = self.taken.drain(..).map(|handed| handed.delivery.id);
+        let ids = std::iter::once(handed.delivery.id).chain(behind).collect();
         let Settings { port, group, .. } = self.settings;
         port.let_go(&self.lane.queue, group, ids);
     }
@@ -502,6 +526,7 @@ impl<'a> QueueLoop<'a> {
 
     fn begin_drain(&mut self) {
         self.poll = None;
+        self.seat = None;
         self.poll_not_before = None;
         self.may_unpark = false;
         let (claimed, parked): (Vec<Prepared>, Vec<Prepared>) = self
@@ -516,7 +541,7 @@ impl<'a> QueueLoop<'a> {
         let ids = self
             .taken
             .drain(..)
-            .map(|delivery| delivery.id)
+            .map(|handed| handed.delivery.id)
             .chain(unclaimed)
             .collect();
         self.let_go(ids);
@@ -624,7 +649,7 @@ impl Drop for QueueLoop<'_> {
     fn drop(&mut self) {
         let mut ids = std::mem::take(&mut self.committing);
         ids.extend(self.next.ids());
-        ids.extend(self.taken.iter().map(|delivery| delivery.id));
+        ids.extend(self.taken.iter().map(|handed| handed.delivery.id));
         let waiting = self.bulkheads.clear();
         ids.extend(
             self.claimed

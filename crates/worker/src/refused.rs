@@ -7,12 +7,15 @@
 //! nothing but the place, which the log tells. Where even that is refused, it is the queue that
 //! fails.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use minutehand_model::{Command, Outcome, OutcomeKind, QueueName, TaskKey, Timestamp};
 use minutehand_ports::{DeadLetter, DeliveryId, PortError, Settlement};
 use minutehand_record::{command, task};
 
 use crate::decide::shortened;
+use crate::gates::Hold;
 
 /// A settlement, and what is needed to set it aside.
 #[derive(Clone)]
@@ -22,6 +25,8 @@ pub(crate) struct Told {
     pub(crate) encoded: Bytes,
     /// Whether the run ended well, or was cancelled: then nobody need run it again.
     pub(crate) is_well: bool,
+    /// The place of its key: free when this is durable.
+    pub(crate) _hold: Option<Arc<Hold>>,
 }
 
 /// Where and when a settlement is set aside.

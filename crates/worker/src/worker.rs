@@ -111,7 +111,8 @@ impl WorkerBuilder {
         self
     }
 
-    /// What operators have said of queues; all are open when not given.
+    /// What operators have said of queues; when not given all are open, and executions are started in
+    /// the order of their queue, whatever their keys, priorities and namespaces.
     pub fn gates(mut self, gates: Gates) -> WorkerBuilder {
         self.settings.gates = gates;
         self

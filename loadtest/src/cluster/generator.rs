@@ -146,6 +146,8 @@ pub(super) fn template(queue: &QueueName) -> Task {
         first_due: Timestamp::MIN,
         replay_of: None,
         origin: None,
+        order_key: None,
+        priority: Default::default(),
         verbatim: None,
     }
 }

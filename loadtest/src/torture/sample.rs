@@ -38,6 +38,8 @@ fn task(id: &str, due_s: i64) -> TaskRecord {
         first_due: due,
         replay_of: None,
         origin: None,
+        order_key: None,
+        priority: Default::default(),
         verbatim: None,
     })
 }

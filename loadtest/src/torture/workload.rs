@@ -111,6 +111,8 @@ impl Workload {
                         retry: RetryPolicy::NEVER,
                         guarantee: Guarantee::AtLeastOnce,
                         precision: Precision::Normal,
+                        priority: Default::default(),
+                        order_key: None,
                         verbatim: None,
                     },
                 };
@@ -235,6 +237,8 @@ impl Workload {
             first_due: due,
             replay_of: None,
             origin: None,
+            order_key: None,
+            priority: Default::default(),
             verbatim: None,
         };
         let partition = self.random.below(u64::from(self.partitions)) as u32;
@@ -314,6 +318,8 @@ impl Workload {
             first_due: due,
             replay_of: None,
             origin: None,
+            order_key: None,
+            priority: Default::default(),
             verbatim: None,
         };
         encoded(Command::Create(minutehand_record::task::record(&task)))

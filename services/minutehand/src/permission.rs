@@ -97,6 +97,8 @@ mod tests {
             retry: RetryPolicy::NEVER,
             guarantee: Guarantee::AtMostOnce,
             precision: Precision::Normal,
+            priority: Default::default(),
+            order_key: None,
             verbatim: None,
         }
     }

@@ -22,6 +22,9 @@ pub struct Lease {
     pub namespace: String,
     /// The task's id.
     pub task_id: String,
+    /// The task's key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The schedule that it is an occurrence of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,

@@ -14,8 +14,8 @@ pub use operations::{
 };
 pub use place::{Offset, PartitionNumber};
 pub use queue::{
-    DeadLetter, DeadLetterFilter, DeadLetterPage, DeadLetterSelection, DeadLettersSettled, Paused,
-    Queue, Queues,
+    BreakerTold, DeadLetter, DeadLetterFilter, DeadLetterPage, DeadLetterSelection,
+    DeadLettersSettled, Paused, Queue, Queues,
 };
 pub use schedule::{
     Backfill, BackfillRange, BackfillStop, Backfills, ClockChange, Counts, Event, Nothing,

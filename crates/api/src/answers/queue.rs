@@ -1,10 +1,13 @@
 //! Queues and dead letters.
 
+use std::collections::BTreeMap;
+
 use minutehand_model::QueueState;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{PartitionNumber, page};
+use crate::NamespaceLimit;
 
 /// A queue and how full it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -37,10 +40,34 @@ pub struct Queue {
     /// Executions a second that a worker group is handed at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_second_max: Option<u32>,
+    /// Executions of one key that are at work at once in a worker group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_per_key: Option<u32>,
+    /// Executions a second of each namespace that a worker group is handed at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_per_second: Option<u32>,
+    /// Namespaces that get something else.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub namespaces: BTreeMap<String, NamespaceLimit>,
+    /// When it is paused by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerTold>,
     /// What was published up to then is not run any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub purged_through: Option<String>,
+}
+
+/// When a queue is paused by itself, and how it opens again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BreakerTold {
+    /// So many attempts in a row have failed at one process.
+    pub failures: u32,
+    /// How often one execution is handed out then.
+    pub probe_every: String,
+    /// How many executions a second come out, once it is open, of those that waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_per_second: Option<u32>,
 }
 
 /// How a queue was paused.

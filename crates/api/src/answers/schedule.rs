@@ -17,7 +17,7 @@ use crate::Definition;
     "misfire": { "rule": "all", "window_ms": 31_536_000_000_i64, "grace_ms": 60_000 },
     "overlap": "skip", "pause_on_failure": false, "queue": "jobs", "payload": "", "headers": {},
     "retry": { "policy": "exponential", "base_ms": 1000, "cap_ms": 300_000, "max_attempts": 10 },
-    "guarantee": "at-least-once", "precision": "normal",
+    "guarantee": "at-least-once", "precision": "normal", "priority": 4,
 }))]
 pub struct Schedule {
     /// The name space of the id.

@@ -19,6 +19,9 @@ pub struct TaskHandle {
     pub namespace: String,
     /// The id.
     pub id: String,
+    /// The key that it was created with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The partition it lives in.
     pub partition: PartitionNumber,
     /// When it runs.
@@ -34,13 +37,16 @@ pub struct TaskHandle {
     "namespace": "default", "id": "order-17", "partition": 3, "offset": 4711, "state": "scheduled",
     "due_at": "2027-01-31T08:00:00.000Z", "attempt": 1, "queue": "mail", "payload": "{\"order\":17}",
     "retry": { "policy": "exponential", "base_ms": 1000, "cap_ms": 300_000, "max_attempts": 10 },
-    "guarantee": "at-least-once", "precision": "normal",
+    "guarantee": "at-least-once", "precision": "normal", "priority": 4,
 }))]
 pub struct Task {
     /// The name space of the id.
     pub namespace: String,
     /// The id.
     pub id: String,
+    /// The key that it was created with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The partition it lives in.
     pub partition: PartitionNumber,
     /// The log offset of the record that says so; absent when only the history knows of it.
@@ -76,6 +82,9 @@ pub struct Task {
     /// How close to its time it is published.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
+    /// How urgent it is among what waits in its queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<u8>,
     /// The id of the schedule that it is a run of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,

@@ -18,7 +18,7 @@ pub use cluster::{ConfigShowArgs, Role, SchemaCommand, SchemaVerb};
 pub use dev::{DevArgs, LabArgs, PROFILES, SettingsArgs};
 pub(crate) use lease::{AckArgs, ExtendArgs, LeaseArgs, LeasesArgs, NackArgs, SnoozeArgs};
 pub(crate) use queue::{
-    BucketCommand, BucketVerb, DeadLetterFilter, DeadLetterSelection, PartitionCommand,
+    BucketCommand, BucketVerb, DeadLetterFilter, DeadLetterSelection, LimitArgs, PartitionCommand,
     PartitionVerb, QueueCommand, QueueVerb,
 };
 pub(crate) use schedule::{

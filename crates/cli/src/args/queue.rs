@@ -71,14 +71,8 @@ pub(crate) enum QueueVerb {
         #[arg(long)]
         yes: bool,
     },
-    /// Hand out at most so many executions a second to each worker group.
-    Limit {
-        /// The queue.
-        name: String,
-        /// The rate; without one the limit is lifted.
-        #[arg(long, value_name = "N")]
-        per_second: Option<u64>,
-    },
+    /// Say how much of a queue each worker group is handed. What is not given is not limited any more.
+    Limit(LimitArgs),
     /// Cancel what waits in a queue, discard its dead letters, and forget what was said of it.
     Delete {
         /// The queue.
@@ -205,4 +199,43 @@ pub(crate) enum PartitionVerb {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LimitArgs {
+    /// The queue.
+    pub(crate) name: String,
+    /// Executions a second.
+    #[arg(long, value_name = "N")]
+    pub(crate) per_second: Option<u64>,
+    /// Executions of one key that are at work at once; with 1 they run in their order.
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrency_per_key: Option<u64>,
+    /// Executions a second of each namespace.
+    #[arg(long, value_name = "N")]
+    pub(crate) namespace_per_second: Option<u64>,
+    /// How many of a namespace are handed out in its turn; may be given more than once.
+    #[arg(long, value_name = "NAMESPACE=N", value_parser = named_number)]
+    pub(crate) weight: Vec<(String, u64)>,
+    /// Executions a second of one namespace; may be given more than once.
+    #[arg(long, value_name = "NAMESPACE=N", value_parser = named_number)]
+    pub(crate) rate: Vec<(String, u64)>,
+    /// Pause the queue when so many attempts in a row have failed at one process.
+    #[arg(long, value_name = "N")]
+    pub(crate) pause_after_failures: Option<u64>,
+    /// How often one execution is handed out then; the first that succeeds opens the queue.
+    #[arg(long, value_name = "DURATION", value_parser = checked, requires = "pause_after_failures")]
+    pub(crate) probe_every: Option<String>,
+    /// How many executions a second come out of those that waited, once it is open again.
+    #[arg(long, value_name = "N", requires = "pause_after_failures")]
+    pub(crate) drain_per_second: Option<u64>,
+}
+
+/// Reads a name and a number.
+fn named_number(text: &str) -> Result<(String, u64), String> {
+    let (name, number) = text.split_once('=').ok_or("must be NAMESPACE=N")?;
+    let number = number
+        .parse()
+        .map_err(|_| format!("{number:?} is not a whole number"))?;
+    Ok((name.to_owned(), number))
 }

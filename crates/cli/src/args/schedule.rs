@@ -17,6 +17,10 @@ use crate::output::time::parse_time;
 pub struct ScheduleCommand {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
+    /// What its runs share with the tasks that they keep an order with. Whoever asks for the schedule
+    /// by its id gives the key too.
+    #[arg(long, global = true)]
+    pub(crate) key: Option<String>,
     #[command(subcommand)]
     pub(crate) verb: ScheduleVerb,
 }
@@ -196,6 +200,9 @@ pub(crate) struct ActionArgs {
     /// How close to its time it is published.
     #[arg(long, value_name = "WORD", value_parser = word::<Precision>())]
     pub(crate) precision: Option<Precision>,
+    /// How urgent it is among what waits in its queue: 0 to 9, 9 the most.
+    #[arg(long, value_name = "0-9", value_parser = clap::value_parser!(u64).range(0..=9))]
+    pub(crate) priority: Option<u64>,
     /// How a failed run is tried again, as JSON like the API's, or the word of its policy.
     #[arg(long, value_name = "POLICY", value_parser = retry)]
     pub(crate) retry: Option<Retry>,

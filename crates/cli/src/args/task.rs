@@ -27,6 +27,9 @@ pub(crate) enum TaskVerb {
         /// Answer when it has ended, or after so long: up to 50s.
         #[arg(long, value_name = "DURATION", value_parser = checked)]
         wait: Option<String>,
+        /// The key that it was created with.
+        #[arg(long)]
+        key: Option<String>,
         /// The task's id.
         id: String,
     },
@@ -34,6 +37,9 @@ pub(crate) enum TaskVerb {
     Cancel {
         /// The task's id.
         id: String,
+        /// The key that it was created with.
+        #[arg(long)]
+        key: Option<String>,
         /// Only at this due time; otherwise at every one at which it waits.
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         due_at: Option<String>,
@@ -51,6 +57,10 @@ pub(crate) struct TaskCreateArgs {
     /// The task's id; the server makes one up when it is left out.
     #[arg(long)]
     pub(crate) id: Option<String>,
+    /// What it shares with the tasks that it keeps an order with. Whoever asks for the task by its id
+    /// gives the key too.
+    #[arg(long)]
+    pub(crate) key: Option<String>,
     /// When it runs, RFC 3339: 2026-11-24T09:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with = "delay")]
     pub(crate) at: Option<String>,
@@ -65,6 +75,9 @@ pub(crate) struct TaskCreateArgs {
 pub(crate) struct TaskMoveArgs {
     /// The task's id.
     pub(crate) id: String,
+    /// The key that it was created with.
+    #[arg(long)]
+    pub(crate) key: Option<String>,
     /// Its present due time, when more than one task has the id.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) due_at: Option<String>,

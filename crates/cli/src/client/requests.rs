@@ -69,6 +69,7 @@ impl<'a> Action<'a> {
             retry: self.args.retry.clone(),
             guarantee: self.args.guarantee,
             precision: self.args.precision,
+            priority: self.args.priority,
             ..NewTask::default()
         }
     }
@@ -105,6 +106,7 @@ impl<'a> Action<'a> {
             retry: self.args.retry.clone(),
             guarantee: self.args.guarantee,
             precision: self.args.precision,
+            priority: self.args.priority,
             ..NewSchedule::default()
         }
     }
@@ -152,6 +154,7 @@ impl OfALine {
             retry: Some(definition.retry.clone()),
             guarantee: Some(definition.guarantee),
             precision: Some(definition.precision),
+            priority: Some(definition.priority),
             ..NewSchedule::default()
         }
     }

@@ -88,7 +88,8 @@ async fn carry_out(
             verb => task::run(&command.server, verb, console, json).await,
         },
         Verb::Schedule(command) => {
-            schedule::run(&command.server, command.verb, console, json).await
+            let key = command.key.as_deref();
+            schedule::run(&command.server, key, command.verb, console, json).await
         }
         Verb::Queue(command) => queue::run(&command.server, command.verb, console, json).await,
         Verb::Bucket(command) => queue::buckets(&command.server, command.verb, console, json).await,

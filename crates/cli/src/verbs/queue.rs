@@ -1,13 +1,15 @@
 //! `minutehand queue …`, `bucket list`, `partition …`
 
+use std::collections::BTreeMap;
+
 use minutehand_api::routes::{
     BUCKETS, DEAD_LETTERS, DEAD_LETTERS_DISCARD, DEAD_LETTERS_REPLAY, PARTITIONS, QUEUE, QUEUES,
     SKIPS, TASKS, fill,
 };
 use minutehand_api::{
     DeadLetter, DeadLetterFilter as Filter, DeadLetterPage, DeadLetterSelection as Selected,
-    DeadLettersSettled, Load, NewSkip, Partitions, Queue, QueueAction, QueueLimit, QueuePause,
-    QueueResumption, Queues, TaskPage, Text,
+    DeadLettersSettled, Load, NamespaceLimit, NewSkip, Partitions, Queue, QueueAction,
+    QueueBreaker, QueueLimit, QueuePause, QueueResumption, Queues, TaskPage, Text,
 };
 use minutehand_model::{QueueState, Timestamp};
 use reqwest::Method;
@@ -18,7 +20,8 @@ use super::pages::list;
 use super::task::show;
 use super::time_cells::{cell, time_cell};
 use crate::args::{
-    BucketVerb, DeadLetterFilter, DeadLetterSelection, PartitionVerb, QueueVerb, ServerArgs,
+    BucketVerb, DeadLetterFilter, DeadLetterSelection, LimitArgs, PartitionVerb, QueueVerb,
+    ServerArgs,
 };
 use crate::client::{Client, Routes, length};
 use crate::console::Console;
@@ -58,7 +61,7 @@ pub(super) async fn run(
         verb @ (QueueVerb::Pause { .. }
         | QueueVerb::Resume { .. }
         | QueueVerb::Purge { .. }
-        | QueueVerb::Limit { .. }
+        | QueueVerb::Limit(_)
         | QueueVerb::Delete { .. }) => change(&client, verb, console, json).await,
         QueueVerb::DeadLetters {
             name,
@@ -146,10 +149,9 @@ async fn change(
             let drain_per_second = *drain_per_second;
             (method, path, json!(QueueResumption { drain_per_second }))
         }
-        QueueVerb::Limit { name, per_second } => {
-            let (method, path) = post(QueueAction::Limit, name);
-            let per_second = *per_second;
-            (method, path, json!(QueueLimit { per_second }))
+        QueueVerb::Limit(args) => {
+            let (method, path) = post(QueueAction::Limit, &args.name);
+            (method, path, json!(limit(args)))
         }
         QueueVerb::Purge { name, yes } => {
             if !yes && !console.confirmed(&format!("cancel all that waits in {name}?"))? {
@@ -179,6 +181,28 @@ async fn change(
     console.line(&standing(&queue, console.now()))
 }
 
+/// What is said of how much a queue hands out.
+fn limit(args: &LimitArgs) -> QueueLimit<'_> {
+    let mut namespaces: BTreeMap<String, NamespaceLimit> = BTreeMap::new();
+    for (name, weight) in &args.weight {
+        namespaces.entry(name.clone()).or_default().weight = Some(*weight);
+    }
+    for (name, rate) in &args.rate {
+        namespaces.entry(name.clone()).or_default().per_second = Some(*rate);
+    }
+    QueueLimit {
+        per_second: args.per_second,
+        concurrency_per_key: args.concurrency_per_key,
+        namespace_per_second: args.namespace_per_second,
+        namespaces: (!namespaces.is_empty()).then_some(namespaces),
+        breaker: args.pause_after_failures.map(|failures| QueueBreaker {
+            failures,
+            probe_every: args.probe_every.as_deref().map(length),
+            drain_per_second: args.drain_per_second,
+        }),
+    }
+}
+
 /// How a queue stands, in a line.
 fn standing(queue: &Queue, now: Timestamp) -> String {
     let paused = queue.paused.as_ref();
@@ -189,9 +213,27 @@ fn standing(queue: &Queue, now: Timestamp) -> String {
         }
         _ => String::new(),
     };
-    let limit = queue
+    let rate = queue
         .per_second_max
-        .map_or_else(String::new, |rate| format!(", at most {rate} a second"));
+        .map(|rate| format!(", at most {rate} a second"));
+    let of_a_key = queue
+        .concurrency_per_key
+        .map(|count| format!(", {count} of a key at once"));
+    let of_each = queue
+        .namespace_per_second
+        .map(|rate| format!(", {rate} a second of a namespace"));
+    let of_some = queue.namespaces.iter().map(|(name, limit)| {
+        let weight = limit.weight.unwrap_or(1);
+        let rate = limit.per_second.map(|rate| format!(", {rate} a second"));
+        format!("; {name}: weight {weight}{}", rate.unwrap_or_default())
+    });
+    let breaker = queue.breaker.as_ref().map(|breaker| {
+        let failures = breaker.failures;
+        format!(", paused after {failures} failures in a row")
+    });
+    let limits = rate.into_iter().chain(of_a_key).chain(of_each);
+    let limits = limits.chain(breaker);
+    let limit: String = limits.chain(of_some).collect();
     let Queue {
         queue,
         state,

@@ -24,13 +24,14 @@ use crate::output::time::with_relative;
 
 pub(super) async fn run(
     server: &ServerArgs,
+    key: Option<&str>,
     verb: ScheduleVerb,
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
     let verbs = Verbs {
         client: Client::new(server)?,
-        routes: Routes::new(&server.namespace),
+        routes: Routes::new(&server.namespace).keyed(key),
         json,
     };
     match verb {
@@ -42,7 +43,8 @@ pub(super) async fn run(
             dry_run,
         } => {
             let action = Action::new(&what, console)?;
-            let body = action.schedule(&when, &how);
+            let mut body = action.schedule(&when, &how);
+            body.key = key.map(str::to_owned);
             verbs.create(&id, body, dry_run, console).await
         }
         ScheduleVerb::Patch {

@@ -29,17 +29,23 @@ pub(super) async fn run(
     let routes = Routes::new(&server.namespace);
     match verb {
         TaskVerb::Create(args) => create(&client, &routes, &args, console, json).await,
-        TaskVerb::Get { id, wait } => {
+        TaskVerb::Get { id, key, wait } => {
             let wait_ms = wait.as_deref().and_then(|text| parse_ms(text).ok());
             let longer = std::time::Duration::from_millis(wait_ms.unwrap_or(0).unsigned_abs());
             let path = routes.of_id(TASK, &id);
             let client = client.waiting(longer);
-            let task = client.get(&path, &[("wait", wait)]).await?.body;
+            let task = client
+                .get(&path, &[("key", key), ("wait", wait)])
+                .await?
+                .body;
             show(&task, console, json)
         }
-        TaskVerb::Cancel { id, due_at } => {
+        TaskVerb::Cancel { id, key, due_at } => {
             let answer = client
-                .delete(&routes.of_id(TASK, &id), &[("due_at", due_at)])
+                .delete(
+                    &routes.of_id(TASK, &id),
+                    &[("key", key), ("due_at", due_at)],
+                )
                 .await?
                 .body;
             done(&format!("cancelled {id}"), &id, &answer, console, json)
@@ -66,6 +72,7 @@ async fn create(
     let action = Action::new(&args.action, console)?;
     let mut task = action.task(queue);
     task.id = args.id.as_deref().map(Text::from);
+    task.key = args.key.as_deref().map(Text::from);
     (task.due_at, task.delay) = when(args.at.as_deref(), args.delay.as_deref())?;
     let answer = client.send(Method::POST, &routes.of(TASKS), &task).await?;
     if json {
@@ -111,9 +118,9 @@ async fn reschedule(
         from_due_at,
         mode,
     };
-    let answer = client
-        .send(Method::PATCH, &routes.of_id(TASK, &args.id), &wanted)
-        .await?;
+    let routes = Routes::new(routes.namespace()).keyed(args.key.as_deref());
+    let path = routes.of_id(TASK, &args.id);
+    let answer = client.send(Method::PATCH, &path, &wanted).await?;
     let due = with_relative(&answer.read::<Task>()?.due_at, console.now());
     done(
         &format!("moved {}, due {due}", args.id),

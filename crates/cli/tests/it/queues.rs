@@ -55,7 +55,7 @@ async fn what_is_said_of_a_queue_is_sent_and_told() {
         paused["paused"] = json!({ "since": "2026-11-24T07:00:00Z", "by": "ops", "until": "2026-11-24T09:00:00Z" });
         (200, "", paused.to_string())
     });
-    let words: [(&[&str], &str, serde_json::Value); 6] = [
+    let words: [(&[&str], &str, serde_json::Value); 7] = [
         (
             &[
                 "pause",
@@ -89,6 +89,25 @@ async fn what_is_said_of_a_queue_is_sent_and_told() {
             &["limit", "mail", "--per-second", "5"],
             "POST /v1/queues/mail:limit",
             json!({ "per_second": 5 }),
+        ),
+        (
+            &[
+                "limit",
+                "mail",
+                "--concurrency-per-key",
+                "1",
+                "--namespace-per-second",
+                "9",
+                "--weight",
+                "shop=5",
+                "--rate",
+                "shop=50",
+            ],
+            "POST /v1/queues/mail:limit",
+            json!({
+                "concurrency_per_key": 1, "namespace_per_second": 9,
+                "namespaces": { "shop": { "weight": 5, "per_second": 50 } },
+            }),
         ),
         (&["limit", "mail"], "POST /v1/queues/mail:limit", json!({})),
     ];

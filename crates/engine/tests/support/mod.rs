@@ -618,6 +618,8 @@ pub(crate) fn every_ten_seconds() -> ScheduleDefinition {
             retry: RetryPolicy::NEVER,
             guarantee: Guarantee::AtLeastOnce,
             precision: Precision::High,
+            priority: Default::default(),
+            order_key: None,
             verbatim: None,
         },
     }

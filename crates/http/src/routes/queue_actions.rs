@@ -125,18 +125,19 @@ fn purge(_: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
 
 #[utoipa::path(
     post, path = routes::QUEUE_LIMIT, tag = "queues", operation_id = "limitQueue",
-    summary = "Hand out at most so many executions a second to each worker group, or lift that limit",
+    summary = "Say how many executions a second each worker group is handed, how many of a key at once, and what namespaces get",
+    description = "What is left out is not limited any more. Namespaces take turns while more than one has something that \
+        waits; a key's executions are counted from what is handed out from then on.",
     params(("queue" = String, Path, description = "The queue")),
-    request_body = QueueLimit,
+    request_body = QueueLimit<'static>,
     responses(
         (status = 200, description = "The queue", body = Queue),
         Refused,
     )
 )]
 fn limit(_: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
-    let input: QueueLimit = minutehand_api::json::read(body)?;
-    let per_second_max = input.parse()?;
-    Ok(QueueChange::Limit { per_second_max })
+    let input: QueueLimit<'_> = minutehand_api::json::read(body)?;
+    Ok(QueueChange::Limit(input.parse()?))
 }
 
 #[utoipa::path(

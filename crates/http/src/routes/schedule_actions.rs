@@ -67,6 +67,7 @@ pub(crate) async fn dispatch(
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
         ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
     ),
     request_body = RevisionNote,
@@ -88,6 +89,7 @@ async fn pause(asked: Asked<'_>) -> Result<Response, Problem> {
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
         ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
     ),
     request_body = RevisionNote,
@@ -130,6 +132,7 @@ async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem>
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
         ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
     ),
     request_body = Rollback,
@@ -164,6 +167,7 @@ async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
     ),
     request_body = Trigger,
     responses(
@@ -187,6 +191,7 @@ async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
     ),
     request_body = BackfillRange,
     responses(
@@ -214,6 +219,7 @@ async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
     ),
     request_body = BackfillStop,
     responses(
@@ -249,6 +255,7 @@ async fn stop_backfill(asked: Asked<'_>) -> Result<Response, Problem> {
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
     ),
     request_body = Nothing,
     responses(

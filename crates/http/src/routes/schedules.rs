@@ -10,14 +10,14 @@ use minutehand_api::{
     Backfills, NewSchedule, ProblemKind, RevisionPage, Schedule, ScheduleDetails, SchedulePage,
     SchedulePreview, merged, name_refused, routes,
 };
-use minutehand_model::{Revision, ScheduleDefinition, ScheduleId, Timestamp};
+use minutehand_model::{OrderKey, Revision, ScheduleDefinition, ScheduleId, Timestamp};
 use minutehand_node::{
     DefinitionChange, InvalidField, Preview, RevisionChange, ScheduleHead, ScheduleName,
     ValidDefinition,
 };
 
 use super::json;
-use crate::access::{Params, Scoped};
+use crate::access::{KEY, Params, Scoped};
 use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
@@ -39,6 +39,7 @@ pub(super) fn schedule_name(scoped: &Scoped, text: &str) -> Result<ScheduleName,
     Ok(ScheduleName {
         namespace: scoped.namespace.clone(),
         id,
+        order_key: scoped.order_key()?,
     })
 }
 
@@ -102,12 +103,14 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
     let input: NewSchedule<'_> = minutehand_api::json::read(&bytes)?;
-    let name = match &input.id {
-        Some(id) => schedule_name(&scoped, id)?,
-        None => schedule_name(&scoped, api.ids.next(api.gateway.now()).as_str())?,
+    let definition = ValidDefinition::new(input.definition()?)?;
+    let made = api.ids.next(api.gateway.now());
+    let name = ScheduleName {
+        order_key: definition.action.order_key.clone(),
+        ..schedule_name(&scoped, input.id.as_deref().unwrap_or(made.as_str()))?
     };
     let change = RevisionChange {
-        definition: ValidDefinition::new(input.definition()?)?,
+        definition,
         paused: input.paused.unwrap_or_default(),
         note: input.note.clone().unwrap_or_default(),
         author: scoped.grant.name.clone(),
@@ -119,10 +122,11 @@ pub(crate) async fn create(
         StatusCode::CREATED
     };
     let mut response = answer(status, &created.schedule);
-    let location = routes::fill(
-        routes::SCHEDULE,
-        &[name.namespace.as_str(), name.id.as_str()],
-    );
+    let (namespace, id) = (name.namespace.as_str(), name.id.as_str());
+    let location = match &name.order_key {
+        Some(key) => routes::fill(routes::SCHEDULE_OF_KEY, &[namespace, id, key.as_str()]),
+        None => routes::fill(routes::SCHEDULE, &[namespace, id]),
+    };
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -189,6 +193,7 @@ pub(crate) async fn list(
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
     ),
     responses(
         (status = 200, description = "The schedule; its revision is the `ETag`", body = ScheduleDetails),
@@ -215,6 +220,7 @@ pub(crate) async fn show(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
         ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
     ),
     request_body = NewSchedule<'static>,
@@ -261,8 +267,14 @@ fn patched(
     if let Some(id) = input.id.as_deref().filter(|id| *id != name.id.as_str()) {
         return Err(InvalidField::new("id", "cannot be changed", name.id.as_str(), id).into());
     }
+    let changed = input.definition()?;
+    if changed.action.order_key != definition.action.order_key {
+        let key = name.order_key.as_ref().map_or("none", OrderKey::as_str);
+        let given = input.key.as_deref().unwrap_or("none");
+        return Err(InvalidField::new("key", "cannot be changed", key, given).into());
+    }
     Ok(RevisionChange {
-        definition: DefinitionChange::to(&input.definition()?, current)?,
+        definition: DefinitionChange::to(&changed, current)?,
         paused: input.paused.unwrap_or(current.paused),
         note: input.note.unwrap_or_default(),
         author: author.to_owned(),
@@ -275,6 +287,7 @@ fn patched(
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
         ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
     ),
     responses(
@@ -313,6 +326,7 @@ pub(crate) async fn delete(
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
         ("limit" = Option<u32>, Query, description = "1 to 1000, 1000 by default"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
     ),
@@ -327,7 +341,7 @@ pub(crate) async fn revisions(
     scoped: Scoped,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &["limit", "cursor"])?;
+    let params = Params::parse(&uri, &[KEY, "limit", "cursor"])?;
     let name = schedule_name(&scoped, scoped.id()?)?;
     let question = ["revisions", scoped.namespace.as_str(), name.id.as_str()];
     let from: Option<u64> = params
@@ -355,6 +369,7 @@ pub(crate) async fn revisions(
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
     ),
     responses(
         (status = 200, description = "The backfills", body = Backfills),
@@ -384,6 +399,7 @@ pub(crate) async fn backfills(
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
         ("from" = Option<String>, Query, description = "From this time on; now by default"),
         ("n" = Option<u32>, Query, description = "How many, 1 to 1000; 10 by default"),
     ),
@@ -398,7 +414,7 @@ pub(crate) async fn preview(
     scoped: Scoped,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &["from", "n"])?;
+    let params = Params::parse(&uri, &[KEY, "from", "n"])?;
     let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
     let count = params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?;
     let schedule = api

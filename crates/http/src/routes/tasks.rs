@@ -13,12 +13,12 @@ use minutehand_api::{
     name_refused, routes,
 };
 use minutehand_model::limits::{TASK_WAIT_MS_MAX, TASK_WAITERS_MAX};
-use minutehand_model::{TaskId, Timestamp};
+use minutehand_model::{OrderKey, TaskId, Timestamp};
 use minutehand_node::{InvalidField, TaskName, TaskQuery};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{json, json_bytes};
-use crate::access::{Params, Scoped};
+use crate::access::{KEY, Params, Scoped};
 use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
@@ -63,8 +63,8 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
     let Some(key) = idempotency_key(&headers)? else {
-        let (status, answer) = create_one(&api, &scoped, (&headers, &bytes), None).await?;
-        return Ok(created(status, &scoped, answer.0, answer.1));
+        let (status, place, answer) = create_one(&api, &scoped, (&headers, &bytes), None).await?;
+        return Ok(created(status, &place, answer));
     };
     let scope = [
         scoped.grant.name.as_bytes(),
@@ -95,17 +95,18 @@ pub(crate) async fn create(
     }
     let in_use = KeyInUse::new(&api.idempotency, &scoped.grant.name, key_hash);
     let request = (&headers, &bytes);
-    let (status, (id, answer)) = create_one(&api, &scoped, request, Some(key_hash)).await?;
+    let (status, place, answer) = create_one(&api, &scoped, request, Some(key_hash)).await?;
     in_use.succeeded(answer.clone(), api.gateway.now());
-    Ok(created(status, &scoped, id, answer))
+    Ok(created(status, &place, answer))
 }
 
+/// Creates the task of a body: how that went, where the task is found, and the answer.
 async fn create_one(
     api: &Api,
     scoped: &Scoped,
     (headers, bytes): (&HeaderMap, &Bytes),
     key: Option<u128>,
-) -> Result<(StatusCode, (TaskId, Bytes)), Problem> {
+) -> Result<(StatusCode, String, Bytes), Problem> {
     let mut input: NewTask<'_> = minutehand_api::json::read(bytes)?;
     trace::hand_on(headers, &mut input);
     // With a delay it is due at another time whenever it is sent, and is another task: there is
@@ -117,25 +118,34 @@ async fn create_one(
         None => api.ids.next(now),
     });
     let task = task.inspect_err(|_| api.gateway.count_refused(1))?;
-    let id = task.id.clone();
+    let (id, order_key) = (task.id.clone(), task.order_key.clone());
     let created = match may_be_there {
         true => api.gateway.create_named(task).await?,
         false => api.gateway.create_new(task).await?,
     };
-    let handle = views::task_handle(&scoped.namespace, &id, &created);
+    let name = (&id, order_key.as_ref());
+    let handle = views::task_handle(&scoped.namespace, name, &created);
     let answer = serde_json::to_vec(&handle).unwrap_or_default().into();
     let status = if created.existed {
         StatusCode::OK
     } else {
         StatusCode::CREATED
     };
-    Ok((status, (id, answer)))
+    Ok((status, place(scoped, name), answer))
 }
 
-fn created(status: StatusCode, scoped: &Scoped, id: TaskId, answer: Bytes) -> Response {
+/// The path under which a task is found.
+fn place(scoped: &Scoped, (id, key): (&TaskId, Option<&OrderKey>)) -> String {
+    let (namespace, id) = (scoped.namespace.as_str(), id.as_str());
+    match key {
+        Some(key) => routes::fill(routes::TASK_OF_KEY, &[namespace, id, key.as_str()]),
+        None => routes::fill(routes::TASK, &[namespace, id]),
+    }
+}
+
+fn created(status: StatusCode, place: &str, answer: Bytes) -> Response {
     let mut response = json_bytes(status, answer);
-    let location = routes::fill(routes::TASK, &[scoped.namespace.as_str(), id.as_str()]);
-    if let Ok(location) = HeaderValue::from_str(&location) {
+    if let Ok(location) = HeaderValue::from_str(place) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
@@ -205,18 +215,20 @@ pub(crate) async fn list(
     let left_out = page
         .tasks
         .get(tasks.len())
-        .map(|task| (task.due, task.id.to_string()));
+        .map(|task| (task.due, task.listed_as()));
     let next = left_out.or(page.next);
-    let next_cursor = next.map(|(due, id)| cursor::write(&question, &(due.as_millis(), id)));
+    let next_cursor = next.map(|(due, name)| cursor::write(&question, &(due.as_millis(), name)));
     Ok(json(StatusCode::OK, &TaskPage { tasks, next_cursor }))
 }
 
+/// The task that a path and the parameter `key` name.
 fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
     let text = scoped.id()?;
     let id = TaskId::parse(text).map_err(|error| name_refused("id", text, &error))?;
     Ok(TaskName {
         namespace: scoped.namespace.clone(),
         id,
+        order_key: scoped.order_key()?,
     })
 }
 
@@ -226,6 +238,7 @@ fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
         ("wait" = Option<String>, Query, description = "Answer when it has ended, or after so long: up to 50s. An end is known \
             where the history keeps it"),
     ),
@@ -241,7 +254,8 @@ pub(crate) async fn find(
     scoped: Scoped,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let wait_ms = Params::parse(&uri, &["wait"])?.duration_ms("wait", TASK_WAIT_MS_MAX)?;
+    let params = Params::parse(&uri, &[KEY, "wait"])?;
+    let wait_ms = params.duration_ms("wait", TASK_WAIT_MS_MAX)?;
     let name = task_name(&scoped)?;
     let views = match wait_ms {
         None | Some(0) => api.gateway.find(&name).await?,
@@ -285,6 +299,7 @@ pub(crate) async fn find(
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
         ("due_at" = Option<String>, Query, description = "Only at this due time; left out, at every one at which it waits"),
     ),
     responses(
@@ -299,8 +314,9 @@ pub(crate) async fn cancel(
     scoped: Scoped,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let due = Params::parse(&uri, &["due_at"])?.time("due_at")?;
-    let cancelled = api.gateway.cancel(&task_name(&scoped)?, due).await?;
+    let params = Params::parse(&uri, &[KEY, "due_at"])?;
+    let (name, due) = (task_name(&scoped)?, params.time("due_at")?);
+    let cancelled = api.gateway.cancel(&name, due).await?;
     Ok(json(
         StatusCode::OK,
         &CancelledTasks {
@@ -315,6 +331,7 @@ pub(crate) async fn cancel(
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
+        ("key" = Option<String>, Query, description = "The key that it was created with"),
     ),
     request_body = TaskMove<'static>,
     responses(
@@ -327,13 +344,16 @@ pub(crate) async fn cancel(
 pub(crate) async fn reschedule(
     State(api): State<Arc<Api>>,
     scoped: Scoped,
+    uri: Uri,
     body: Body,
 ) -> Result<Response, Problem> {
+    Params::parse(&uri, &[KEY])?;
+    let name = task_name(&scoped)?;
     let bytes = read_body(body).await?;
     let wanted = minutehand_api::json::read::<TaskMove<'_>>(&bytes)?.parse(api.gateway.now())?;
     let moved = api
         .gateway
-        .reschedule(&task_name(&scoped)?, wanted.from, wanted.to, wanted.mode)
+        .reschedule(&name, wanted.from, wanted.to, wanted.mode)
         .await?;
     Ok(json(StatusCode::OK, &views::task(&moved)))
 }

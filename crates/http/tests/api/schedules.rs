@@ -66,6 +66,36 @@ async fn a_schedule_is_created_once_shown_and_runs() {
     assert_eq!(shown["runs"].as_array().unwrap().len(), 2);
 }
 
+/// A schedule with a key lives where its key does.
+#[tokio::test(start_paused = true)]
+async fn a_keyed_schedule_is_found_by_its_id_and_key() {
+    let api = api().await;
+    let body = NIGHTLY.replace(r#""queue""#, r#""key":"team/7","priority":7,"queue""#);
+    let answer = api.post(SCHEDULES, &body).await;
+    let created = answer.expect(201);
+    let keyed = "/v1/namespaces/default/schedules/nightly?key=team%2F7";
+    assert_eq!(answer.headers["location"], keyed);
+    let task = r#"{"id":"t","key":"team/7","queue":"mail","delay":"1h"}"#;
+    let task = api.post(crate::support::TASKS, task).await.expect(201);
+    assert_eq!(task["partition"], created["partition"]);
+    api.get(&path("nightly")).await.problem(404);
+    let shown = api.get(keyed).await.expect(200);
+    assert_eq!(
+        (&shown["key"], &shown["priority"]),
+        (&json!("team/7"), &json!(7))
+    );
+
+    let moved = api.patch(keyed, r#"{"key":"team/8"}"#).await.problem(422);
+    assert_eq!(moved["field"], "key");
+    api.patch(keyed, r#"{"cron":"0 3 * * *"}"#)
+        .await
+        .expect(200);
+    let paused = keyed.replace("nightly?", "nightly:pause?");
+    assert_eq!(api.post(&paused, "{}").await.expect(200)["paused"], true);
+    let resumed = keyed.replace("nightly?", "nightly:resume?");
+    api.post(&resumed, "{}").await.expect(200);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_etag_guards_a_change() {
     let api = api().await;

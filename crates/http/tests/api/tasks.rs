@@ -78,6 +78,70 @@ async fn a_created_task_is_found_runs_and_is_found_again() {
     assert_eq!(api.get(&location).await.expect(200)["state"], "published");
 }
 
+/// Tasks of one key live in one partition, and the key is a part of their names.
+#[tokio::test(start_paused = true)]
+async fn a_keyed_task_is_found_by_its_id_and_key() {
+    let api = api().await;
+    let mut partitions = BTreeSet::new();
+    for number in 0..20 {
+        let body = format!(r#"{{"id":"t-{number}","key":"cust/7","queue":"q","delay":"1h"}}"#);
+        let handle = api.post(TASKS, &body).await.expect(201);
+        assert_eq!(handle["key"], "cust/7");
+        partitions.insert(handle["partition"].to_string());
+    }
+    assert_eq!(partitions.len(), 1, "{partitions:?}");
+    let body = r#"{"id":"t-1","key":"other","queue":"q","delay":"1h"}"#;
+    let other = api.post(TASKS, body).await;
+    let location = other.headers["location"].to_str().unwrap().to_owned();
+    assert_eq!(location, "/v1/namespaces/default/tasks/t-1?key=other");
+    assert_eq!(api.get(&location).await.expect(200)["key"], "other");
+
+    let path = format!("{TASKS}/t-1");
+    api.get(&path).await.expect(404);
+    let keyed = format!("{path}?key=cust%2F7");
+    let moved = api
+        .patch(&keyed, r#"{"delay":"2h"}"#)
+        .await
+        .expect(200)
+        .clone();
+    assert_eq!(moved["key"], "cust/7");
+    let cancelled = api.delete(&keyed).await.expect(200);
+    assert_eq!(cancelled["cancelled"][0]["key"], "cust/7");
+    let left = api.get(&location).await.expect(200);
+    assert_eq!(left["state"], "scheduled", "another key, another task");
+}
+
+/// Two tasks that differ only in their keys are two lines of a listing, on one page or on two.
+#[tokio::test(start_paused = true)]
+async fn tasks_of_one_id_and_time_are_listed_by_key() {
+    let api = api().await;
+    for key in [r#""key":"b","#, r#""key":"a","#, ""] {
+        let body = format!(r#"{{"id":"t",{key}"queue":"q","due_at":"2026-11-23T18:00:00Z"}}"#);
+        api.post(TASKS, &body).await.expect(201);
+        api.post(TASKS, &body).await.expect(200);
+    }
+    let (mut keys, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = api
+            .get(&format!("{TASKS}?limit=1{cursor}"))
+            .await
+            .expect(200)
+            .clone();
+        keys.extend(
+            page["tasks"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|task| task["key"].clone()),
+        );
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(keys, [Value::Null, json!("a"), json!("b")]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn payloads_are_delivered_as_documented() {
     let api = api().await;

@@ -107,6 +107,33 @@ async fn a_probe_that_succeeds_opens_the_queue() {
 }
 
 #[tokio::test]
+async fn failures_in_a_row_pause_the_queue_until_a_probe_succeeds() {
+    let rig = Rig::start().await;
+    let breaker = json!({ "breaker": { "failures": 2, "probe_every": "1s" } });
+    let told = said(&rig, "limit", breaker).await;
+    assert_eq!(told["breaker"]["failures"], 2);
+    for id in ["a", "b", "c", "d"] {
+        rig.create(id, json!({ "retry": { "policy": "none" } }))
+            .await;
+    }
+    until_waiting(&rig, 4).await;
+    for _ in 0..2 {
+        let lease = rig.lease_one(LONG).await;
+        let nack = json!([{ "lease_id": lease["lease_id"] }]);
+        assert_eq!(rig.say("nack", nack).await, ["done"]);
+    }
+    let queue = until_state(&rig, "probing").await;
+    assert_eq!(queue["paused"]["by"], "its breaker");
+    let many = json!({ "max": 10, "wait": "30s", "visibility": LONG });
+    let probe = rig.lease(many.clone()).await;
+    assert_eq!(probe.len(), 1, "one execution is tried");
+    rig.say("ack", json!([{ "lease_id": ids(&probe)[0] }]))
+        .await;
+    until_state(&rig, "open").await;
+    assert_eq!(rig.lease(many).await.len(), 1, "the last one");
+}
+
+#[tokio::test]
 async fn what_is_purged_ends_as_cancelled_and_what_is_leased_goes_on() {
     let rig = Rig::start().await;
     for id in ["a", "b", "c", "d"] {

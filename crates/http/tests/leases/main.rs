@@ -2,6 +2,7 @@
 
 mod gates;
 mod gateways;
+mod order;
 mod rig;
 
 use std::time::Duration;

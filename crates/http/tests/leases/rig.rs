@@ -27,6 +27,9 @@ pub(crate) struct Rig {
     router: Router,
     _scheduler: Scheduler,
     pub(crate) leases: Leases,
+    /// What a worker beside the leases would be given.
+    pub(crate) port: Arc<dyn ExecutionQueue>,
+    pub(crate) gates: Gates,
     pub(crate) stop: watch::Sender<bool>,
     _folder: TempDir,
 }
@@ -65,8 +68,8 @@ impl Rig {
             ..usual
         };
         let (port, gates): (Arc<dyn ExecutionQueue>, _) = (store.clone(), Gates::new(store));
-        let worker = Worker::builder(port).history(HistoryPolicy::All);
-        let leases = Leases::new(worker.gates(gates), config);
+        let worker = Worker::builder(Arc::clone(&port)).history(HistoryPolicy::All);
+        let leases = Leases::new(worker.gates(gates.clone()), config);
         let tokens = if setup.tokens.is_empty() {
             Tokens::none()
         } else {
@@ -86,6 +89,8 @@ impl Rig {
             router,
             _scheduler: scheduler,
             leases,
+            port,
+            gates,
             stop,
             _folder: folder,
         }

@@ -19,6 +19,8 @@ pub mod names {
     pub const NAMESPACE: &str = "minutehand-namespace";
     /// The task's id.
     pub const ID: &str = "minutehand-id";
+    /// The task's key, where it has one.
+    pub const KEY: &str = "minutehand-key";
     /// When it was due: RFC 3339 in UTC with milliseconds.
     pub const DUE_AT: &str = "minutehand-due-at";
     /// Which attempt it is, from 1.

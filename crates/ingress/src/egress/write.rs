@@ -91,6 +91,11 @@ impl Writer {
             (names::PUBLISHED_AT, Some(self.published_at.as_bytes())),
             (names::TASK, Some(head)),
         ]);
+        headers.extend(
+            parts
+                .order_key
+                .map(|key| (names::KEY, Some(key.as_bytes()))),
+        );
         if is_event {
             headers.extend([
                 (

@@ -64,6 +64,7 @@ fn everything_about_the_task_can_be_said() {
     let asked = delayed()
         .with("minutehand-namespace", "shop")
         .with("minutehand-id", "order-1")
+        .with("minutehand-key", "customer/7")
         .with("minutehand-guarantee", "exactly-once")
         .with("minutehand-precision", "high")
         .with("minutehand-retry-policy", "fixed")
@@ -72,7 +73,7 @@ fn everything_about_the_task_can_be_said() {
         .with("minutehand-url", "https://example.com/hook");
     check(
         &asked,
-        "create shop/order-1 -> mail at 2026-11-25T12:00:05Z retry Fixed { delay_ms: 250 }x3 exactly-once high, \
+        "create shop/order-1 [customer/7] -> mail at 2026-11-25T12:00:05Z retry Fixed { delay_ms: 250 }x3 exactly-once high, \
          key k, value v, minutehand-url=https://example.com/hook",
     );
 }

@@ -39,6 +39,17 @@ fn the_other_commands_are_wrapped_in_their_names() {
         &json(r#"{"cancel":{"namespace":"shop","id":"a","due_at":"2027-01-01T00:00:00Z"}}"#),
         &format!("cancel {key:032x} 2027-01-01T00:00:00Z"),
     );
+    let keyed = TaskKey::of_keyed("shop", "a", Some("c-7")).0;
+    check(
+        &json(
+            r#"{"cancel":{"namespace":"shop","id":"a","key":"c-7","due_at":"2027-01-01T00:00:00Z"}}"#,
+        ),
+        &format!("cancel {keyed:032x} 2027-01-01T00:00:00Z"),
+    );
+    check(
+        &json(r#"{"id":"a","key":"c-7","queue":"q","delay":"1h"}"#),
+        "create default/a [c-7] -> q at 2026-11-25T13:00:00Z, value ",
+    );
     let moved =
         r#""id":"a","queue":"q","from_due_at":"2027-01-01T00:00:00Z","delay":"1h","payload":"x""#;
     check(
@@ -194,7 +205,7 @@ fn a_refused_body_says_which_field_and_why() {
         ),
         (
             r#"{"cancel":{"id":"a","due_at":"2027-01-01T00:00:00Z","x":1}}"#,
-            "cancel: x: is not a field; one of namespace, id, due_at, given x",
+            "cancel: x: is not a field; one of namespace, id, key, due_at, given x",
         ),
         (
             r#"{"reschedule":{"id":"a","queue":"q","delay":1}}"#,

@@ -142,8 +142,10 @@ pub(crate) fn told(command: &Command) -> String {
 }
 
 fn told_task(task: &Task) -> String {
+    let key = task.order_key.as_ref();
+    let key = key.map_or_else(String::new, |key| format!(" [{key}]"));
     let mut text = format!(
-        "{}/{} -> {} at {}",
+        "{}/{}{key} -> {} at {}",
         task.namespace, task.id, task.queue, task.due
     );
     if task.retry != Default::default() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use minutehand_api::PauseTerms;
+use minutehand_api::{LimitTerms, PauseTerms};
 use minutehand_model::limits::QUEUE_RULES_MAX;
 use minutehand_model::{Gate, Opening, Purge, QueueName, QueueRules};
 use minutehand_ports::{ErrorClass, PortError, QueueRulebook};
@@ -22,11 +22,9 @@ pub enum QueueChange {
     },
     /// What waits now is not to run.
     Purge,
-    /// So many executions a second, or as many as there are.
-    Limit {
-        /// The rate.
-        per_second_max: Option<u32>,
-    },
+    /// So many executions a second, of a key, and of namespaces; as many as there are where nothing
+    /// is said.
+    Limit(LimitTerms),
     /// Nothing of what was said before, and what waits now is not to run.
     Forget,
 }
@@ -138,7 +136,17 @@ fn changed(
             }
         }
         QueueChange::Purge => rules.purge = purge(),
-        QueueChange::Limit { per_second_max } => rules.per_second_max = per_second_max,
+        QueueChange::Limit(terms) => {
+            rules = QueueRules {
+                gate: rules.gate,
+                purge: rules.purge,
+                per_second_max: terms.per_second_max,
+                per_key_max: terms.per_key_max,
+                of_each_namespace: terms.of_each_namespace,
+                of_namespaces: Arc::new(terms.of_namespaces),
+                breaker: terms.breaker,
+            }
+        }
         QueueChange::Forget => {
             rules = QueueRules {
                 purge: purge(),
@@ -190,9 +198,10 @@ mod tests {
 
     #[test]
     fn forgetting_leaves_the_purge_alone() {
-        let limit = QueueChange::Limit {
+        let limit = QueueChange::Limit(LimitTerms {
             per_second_max: Some(9),
-        };
+            ..LimitTerms::default()
+        });
         let limited = changed(QueueRules::default(), limit, at(10), "a");
         let forgotten = changed(limited, QueueChange::Forget, at(20), "a");
         assert_eq!(forgotten.per_second_max, None);

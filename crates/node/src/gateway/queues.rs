@@ -84,14 +84,12 @@ impl Gateway {
         }
         // Of a queue in which nothing is left a purge says nothing any more.
         let is_there = |view: &QueueView| {
-            let QueueRules {
-                gate,
-                per_second_max,
-                ..
-            } = &view.rules;
+            let only_purged = QueueRules {
+                purge: view.rules.purge.clone(),
+                ..QueueRules::default()
+            };
             view.depth != QueueDepth::default()
-                || gate.is_some()
-                || per_second_max.is_some()
+                || view.rules != only_purged
                 || view.rules.purge.is_none()
         };
         views.retain(is_there);

@@ -1,7 +1,7 @@
 //! What callers get to see of a task.
 
 use minutehand_model::{
-    LogOffset, Namespace, Outcome, PartitionId, Task, TaskId, TaskState, Timestamp,
+    LogOffset, Namespace, OrderKey, Outcome, PartitionId, Task, TaskId, TaskState, Timestamp,
 };
 
 /// Where a task stands: whoever keeps it can find the task again without an index.
@@ -31,6 +31,8 @@ pub struct TaskView {
     pub namespace: Namespace,
     /// The id.
     pub id: TaskId,
+    /// The key that it was created with.
+    pub order_key: Option<OrderKey>,
     /// The partition it lives in.
     pub partition: PartitionId,
     /// When it runs or ran.
@@ -45,4 +47,19 @@ pub struct TaskView {
     pub task: Option<Task>,
     /// The ends of its runs, oldest first.
     pub outcomes: Vec<Outcome>,
+}
+
+impl TaskView {
+    /// Where it stands in a listing among what is due then: by its id, then by its key.
+    pub fn listed_as(&self) -> String {
+        listed_as(&self.id, self.order_key.as_ref())
+    }
+}
+
+/// Where a task of this name stands among what is due at one time. Neither part has a zero byte.
+pub(crate) fn listed_as(id: &TaskId, key: Option<&OrderKey>) -> String {
+    match key {
+        Some(key) => format!("{id}\0{key}"),
+        None => id.to_string(),
+    }
 }

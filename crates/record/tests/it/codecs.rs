@@ -101,6 +101,26 @@ pub(crate) fn all() -> Vec<Codec> {
             version_at: 1,
             ..codec!("task_verbatim", task, verbatim_task, task::decode)
         },
+        Codec {
+            version_at: 1,
+            ..codec!("task_keyed", task, keyed_task, task::decode)
+        },
+        Codec {
+            version_at: 1,
+            ..codec!("task_urgent", task, urgent_task, task::decode)
+        },
+        codec!(
+            "revision_ordered",
+            revision,
+            ordered_revision,
+            revision::decode
+        ),
+        codec!(
+            "queue_rules_shared",
+            queue_rules,
+            shared_queue_rules,
+            queue_rules::decode
+        ),
         codec!(
             "revision_verbatim",
             revision,

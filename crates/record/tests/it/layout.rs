@@ -32,6 +32,10 @@ struct Generated {
     headers: Vec<GeneratedHeader>,
     #[prost(bytes = "bytes", tag = "13")]
     payload: Bytes,
+    #[prost(string, tag = "19")]
+    order_key: String,
+    #[prost(uint32, optional, tag = "20")]
+    priority: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -47,7 +51,8 @@ fn plain_task(seed: u64) -> Task {
         replay_of: None,
         origin: None,
         retry: minutehand_model::RetryPolicy::default(),
-        ..Values(seed).task()
+        order_key: Some(Values(seed).order_key()),
+        ..Values(seed).urgent_task()
     }
 }
 
@@ -92,6 +97,8 @@ fn the_schema_names_the_fields_by_their_numbers() {
         ("record_key_is_null", 16),
         ("payload_is_null", 17),
         ("replay_of_ms", 18),
+        ("order_key", 19),
+        ("priority", 20),
     ];
     for (name, number) in fields {
         assert!(
@@ -114,6 +121,8 @@ struct GeneratedChange {
     namespace: String,
     #[prost(string, tag = "5")]
     id: String,
+    #[prost(string, tag = "6")]
+    order_key: String,
 }
 
 fn change(kind: u8, change: &GeneratedChange) -> Result<Command, String> {
@@ -140,6 +149,12 @@ fn a_producer_names_the_task_to_cancel_and_needs_no_fingerprint() {
         ..named.clone()
     };
     assert_eq!(change(2, &both), Ok(Command::Cancel { key, due }));
+    let keyed = GeneratedChange {
+        order_key: "customer-7".into(),
+        ..named.clone()
+    };
+    let key = TaskKey::of_keyed("shop", "order-1", Some("customer-7"));
+    assert_eq!(change(2, &keyed), Ok(Command::Cancel { key, due }));
     let refused = [
         (
             GeneratedChange::default(),
@@ -158,6 +173,13 @@ fn a_producer_names_the_task_to_cancel_and_needs_no_fingerprint() {
                 ..named.clone()
             },
             "its key is not that of",
+        ),
+        (
+            GeneratedChange {
+                order_key: "customer 7".into(),
+                ..named.clone()
+            },
+            "key has ' ' at position 9",
         ),
         (
             GeneratedChange {

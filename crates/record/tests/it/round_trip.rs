@@ -22,13 +22,17 @@ proptest! {
     #[test]
     fn the_partial_reads_agree_with_the_whole(seed in any::<u64>()) {
         let mut values = Values(seed);
-        let whole = values.task();
+        let whole = if values.flag() { values.urgent_task() } else { values.keyed_task() };
         let record = task::record(&whole);
         prop_assert_eq!(&task::decode(&record.encoded).unwrap(), &whole);
         prop_assert_eq!(&task::read_record(record.encoded.clone()).unwrap(), &record);
         prop_assert_eq!(
-            task::namespace_and_id(&record.encoded).unwrap(),
-            (whole.namespace, whole.id)
+            task::name(&record.encoded).unwrap(),
+            task::Name {
+                namespace: whole.namespace,
+                id: whole.id,
+                order_key: whole.order_key,
+            }
         );
         let block = values.block();
         let header = block::header(&block::encode(&block)).unwrap();

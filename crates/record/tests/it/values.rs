@@ -163,6 +163,7 @@ impl Values {
         Task {
             namespace: self.namespace(),
             id: TaskId::parse(&self.name("abcXYZ019._-:@+=~/", 200)).unwrap(),
+            order_key: None,
             queue: self.queue(),
             due,
             payload: self.bytes(64),
@@ -170,6 +171,7 @@ impl Values {
             retry: self.retry(),
             guarantee: self.one_of(Guarantee::ALL),
             precision: self.one_of(Precision::ALL),
+            priority: Priority::default(),
             attempt: if self.flag() {
                 1
             } else {
@@ -222,6 +224,40 @@ impl Values {
             task.payload = Bytes::new();
         }
         task
+    }
+
+    /// A task with a key.
+    pub(crate) fn keyed_task(&mut self) -> Task {
+        Task {
+            order_key: Some(self.order_key()),
+            ..self.task()
+        }
+    }
+
+    pub(crate) fn order_key(&mut self) -> OrderKey {
+        OrderKey::parse(&self.name("abcXYZ019._-:@+=~/", 200)).unwrap()
+    }
+
+    /// A task with a priority of its own.
+    pub(crate) fn urgent_task(&mut self) -> Task {
+        Task {
+            priority: self.priority(),
+            ..self.task()
+        }
+    }
+
+    fn priority(&mut self) -> Priority {
+        Priority::of_level(self.below(10)).unwrap()
+    }
+
+    /// A schedule whose runs have a key and a priority of their own.
+    pub(crate) fn ordered_revision(&mut self) -> RevisionEntry {
+        let mut entry = self.revision_entry();
+        if let Some(definition) = &mut entry.revision.definition {
+            definition.action.order_key = self.optional(Values::order_key);
+            definition.action.priority = self.priority();
+        }
+        entry
     }
 
     /// A schedule that came as a Kafka record.
@@ -330,12 +366,14 @@ impl Values {
             pause_on_failure: self.flag(),
             run_timeout_ms: self.optional(|values| 1_000 + values.below(1 << 30) as i64),
             action: ActionTemplate {
+                order_key: None,
                 queue: self.queue(),
                 payload: self.bytes(40),
                 headers: self.headers(),
                 retry: self.retry(),
                 guarantee: self.one_of(Guarantee::ALL),
                 precision: self.one_of(Precision::ALL),
+                priority: Priority::default(),
                 verbatim: None,
             },
         }
@@ -522,6 +560,34 @@ impl Values {
                 through: self.any_time(),
                 by: self.prose(),
             }),
+            per_second_max: self.flag().then(|| self.number() as u32),
+            ..QueueRules::default()
+        }
+    }
+
+    /// What is said of a queue that namespaces and keys share.
+    pub(crate) fn shared_queue_rules(&mut self) -> QueueRules {
+        let of_namespaces =
+            self.several(3, |values| (values.namespace(), values.namespace_rules()));
+        QueueRules {
+            per_key_max: self.flag().then(|| self.number() as u32),
+            of_each_namespace: self.namespace_rules(),
+            breaker: self.optional(|values| Breaker {
+                failures_max: values.number() as u32,
+                probe_every_ms: values.number() as i64,
+                drain_per_second: values.flag().then(|| values.number() as u32),
+            }),
+            of_namespaces: of_namespaces
+                .into_iter()
+                .collect::<std::collections::BTreeMap<_, _>>()
+                .into(),
+            ..self.queue_rules()
+        }
+    }
+
+    fn namespace_rules(&mut self) -> NamespaceRules {
+        NamespaceRules {
+            weight: 1 + self.below(100) as u32,
             per_second_max: self.flag().then(|| self.number() as u32),
         }
     }

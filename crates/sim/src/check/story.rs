@@ -148,6 +148,8 @@ pub(crate) mod schedules {
                 retry: RetryPolicy::NEVER,
                 guarantee: Guarantee::AtLeastOnce,
                 precision: Precision::Normal,
+                priority: Default::default(),
+                order_key: None,
                 verbatim: None,
             },
         }
@@ -205,6 +207,8 @@ pub(crate) mod schedules {
                 nominal: ms(nominal_ms),
                 completion_wanted: true,
             }),
+            order_key: None,
+            priority: Default::default(),
             verbatim: None,
         };
         let record = minutehand_record::task::record(&task);

@@ -311,6 +311,8 @@ fn draw_definition(now_ms: i64, ends_ms: i64, nature: Nature, rng: &mut Rng) -> 
             retry: RetryPolicy::NEVER,
             guarantee: rng.pick(Guarantee::ALL),
             precision: rng.pick(Precision::ALL),
+            priority: Default::default(),
+            order_key: None,
             verbatim: None,
         },
     }

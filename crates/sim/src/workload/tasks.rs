@@ -116,6 +116,8 @@ impl TaskBook {
             first_due: due,
             replay_of: None,
             origin: None,
+            order_key: None,
+            priority: Default::default(),
             verbatim: None,
         };
         minutehand_record::task::record(&task)

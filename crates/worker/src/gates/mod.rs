@@ -2,21 +2,27 @@
 //!
 //! Every hand-out of a process goes through [`Gates::poll`]. While a queue is paused its executions
 //! stay in it, so that nothing of them is burnt; what an earlier poll has brought and has not been
-//! started goes back.
+//! started goes back. What an open queue hands out comes by way of a [`room`], where it waits for
+//! its turn.
 
+mod room;
 mod sluice;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use minutehand_model::{Opening, OutcomeKind, QueueName, QueueRules, Timestamp};
+use minutehand_model::{Breaker, Gate, Opening, OutcomeKind, QueueName, QueueRules, Timestamp};
 use minutehand_ports::{Delivery, DeliveryId, PortError, QueueRulebook, RulesOfQueues};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+pub(crate) use self::room::{Handed, Hold, Seat};
+use self::room::{Look, Room, Rooms};
 use self::sluice::{Next, Purpose, Sluice};
+use self::turns::Terms;
 use crate::settings::Settings;
 
 /// How long one waits while it is not known what holds; whoever learns it wakes those who wait.
@@ -25,6 +31,8 @@ const UNKNOWN: Duration = Duration::from_secs(10);
 const SWEEP_LOOK: Duration = Duration::from_millis(200);
 /// Who opens a gate whose probe has succeeded.
 const PROBE: &str = "a probe that succeeded";
+/// Who closes a gate after too many failures.
+const BREAKER: &str = "its breaker";
 
 /// The gates of a process's queues. Clones are the same; by default all are open.
 #[derive(Clone, Default)]
@@ -35,6 +43,7 @@ struct Inner {
     rules: watch::Receiver<Option<RulesOfQueues>>,
     /// Of the groups on queues of which something was said.
     sluices: Mutex<BTreeMap<(QueueName, String), Sluice>>,
+    rooms: Rooms,
 }
 
 impl Gates {
@@ -45,6 +54,7 @@ impl Gates {
             book,
             rules,
             sluices: Mutex::default(),
+            rooms: Rooms::default(),
         })))
     }
 
@@ -57,16 +67,27 @@ impl Gates {
         !self.asks(queue, is_shut)
     }
 
-    /// Takes executions from a queue for a group, as far as they may be handed out now.
+    /// A seat for somebody who takes from a queue for a group; `None` where nothing can be said of
+    /// queues.
+    pub(crate) fn seat(&self, settings: &Settings, queue: &QueueName) -> Option<Seat> {
+        let Settings { port, group, .. } = settings;
+        let room = self.0.as_ref()?.rooms.room(queue, group);
+        Some(Seat::new(room, Arc::clone(port), queue, group))
+    }
+
+    /// Takes executions from a queue for a group, as far as they may be handed out now and as it is
+    /// their turn.
     pub(crate) async fn poll(
         &self,
         settings: &Settings,
         queue: &QueueName,
+        seat: Option<&Seat>,
         count_max: usize,
-    ) -> Result<Vec<Delivery>, PortError> {
+    ) -> Result<Vec<Handed>, PortError> {
         let Settings { port, group, .. } = settings;
-        let Some(inner) = &self.0 else {
-            return port.poll(queue, group, count_max).await;
+        let (Some(inner), Some(seat)) = (&self.0, seat) else {
+            let polled = port.poll(queue, group, count_max).await?;
+            return Ok(polled.into_iter().map(Handed::plain).collect());
         };
         let mut news = inner.rules.clone();
         loop {
@@ -74,44 +95,41 @@ impl Gates {
                 let all = news.borrow_and_update();
                 all.as_ref().map(|all| all.get(queue).cloned())
             };
-            let next = match &rules {
-                None => Next::Wait(UNKNOWN),
-                Some(None) => Next::Poll(count_max, Purpose::Work),
-                Some(Some(rules)) => {
-                    let (now, share) = (settings.now(), port.share(queue, group));
-                    inner.with_sluice(queue, group, |sluice| {
-                        sluice.next(rules, (now, Instant::now()), share, count_max)
-                    })
-                }
+            let Some(rules) = rules else {
+                wait(&mut news, UNKNOWN).await;
+                continue;
             };
-            let (count, purpose) = match next {
-                Next::Poll(count, purpose) => (count, purpose),
-                Next::Wait(pause) => {
-                    tokio::select! {
-                        () = changed(&mut news) => {}
-                        () = tokio::time::sleep(pause) => {}
-                    }
-                    continue;
-                }
-            };
-            let polled = tokio::select! {
-                biased;
-                polled = port.poll(queue, group, count) => polled?,
-                () = changed(&mut news) => continue,
-                () = tokio::time::sleep(SWEEP_LOOK), if purpose == Purpose::Sweep => Vec::new(),
-            };
-            let Some(Some(rules)) = &rules else {
-                return Ok(polled);
-            };
-            let share = port.share(queue, group);
-            let told = inner.with_sluice(queue, group, |sluice| {
-                sluice.came(rules, purpose, polled, (Instant::now(), share))
-            });
-            if !told.back.is_empty() {
-                port.let_go(queue, group, told.back);
+            let next = inner.next(settings, queue, rules.as_ref(), count_max);
+            if is_closed(rules.as_ref(), settings) {
+                seat.give_back();
             }
-            if !told.taken.is_empty() || purpose == Purpose::Work {
-                return Ok(told.taken);
+            let handed = match next {
+                Next::Wait(pause) => {
+                    wait(&mut news, pause).await;
+                    None
+                }
+                Next::Poll(count, Purpose::Work) => {
+                    let work = Work {
+                        inner,
+                        settings,
+                        queue,
+                        room: &seat.room,
+                        rules: rules.unwrap_or_default(),
+                    };
+                    work.take(count, &mut news).await?
+                }
+                Next::Poll(count, purpose) => {
+                    let rules = rules.unwrap_or_default();
+                    let looked = inner.look_behind(settings, queue, &rules, (count, purpose));
+                    tokio::select! {
+                        biased;
+                        looked = looked => looked?,
+                        () = changed(&mut news) => None,
+                    }
+                }
+            };
+            if let Some(handed) = handed {
+                return Ok(handed);
             }
         }
     }
@@ -137,7 +155,8 @@ impl Gates {
         self.asks(queue, |rules| rules.is_purged(published_at))
     }
 
-    /// A run has ended. When it was a probe and has succeeded, its queue is opened.
+    /// A run has ended. When it was a probe and has succeeded, its queue is opened; when it is one of
+    /// too many that failed in a row, the queue is paused.
     pub(crate) fn ended(
         &self,
         settings: &Settings,
@@ -146,19 +165,32 @@ impl Gates {
         kind: OutcomeKind,
     ) {
         let Some(inner) = &self.0 else { return };
-        if !self.asks(queue, |rules| rules.gate.is_some()) {
-            return;
+        let (now, group) = (settings.now(), &settings.group);
+        let (mut has_gate, mut is_closed, mut breaker) = (false, false, None);
+        self.asks(queue, |rules| {
+            has_gate = rules.gate.is_some();
+            is_closed = rules.closed(now).is_some();
+            breaker = rules.breaker.clone();
+            true
+        });
+        let was_probe =
+            has_gate && inner.with_sluice(queue, group, |sluice| sluice.probe_ended(id));
+        let (inner, queue) = (Arc::clone(inner), queue.clone());
+        if was_probe {
+            if kind != OutcomeKind::Succeeded {
+                let outcome = kind.as_str();
+                info!(%queue, outcome, "a probe did not succeed; the queue stays paused");
+                return;
+            }
+            tokio::spawn(async move { inner.open(queue, now).await });
+        } else if let Some(breaker) = breaker.filter(|_| !is_closed) {
+            let is_over = inner.with_sluice(&queue, group, |sluice| {
+                sluice.has_failed_often(kind, breaker.failures_max)
+            });
+            if is_over {
+                tokio::spawn(async move { inner.close(queue, now, breaker).await });
+            }
         }
-        let was_probe = inner.with_sluice(queue, &settings.group, |sluice| sluice.probe_ended(id));
-        if !was_probe {
-            return;
-        }
-        if kind != OutcomeKind::Succeeded {
-            info!(%queue, outcome = kind.as_str(), "a probe did not succeed; the queue stays paused");
-            return;
-        }
-        let (inner, queue, now) = (Arc::clone(inner), queue.clone(), settings.now());
-        tokio::spawn(async move { inner.open(queue, now).await });
     }
 
     fn asks(&self, queue: &QueueName, ask: impl FnOnce(&QueueRules) -> bool) -> bool {
@@ -168,7 +200,101 @@ impl Gates {
     }
 }
 
+/// Who takes from an open queue.
+struct Work<'a> {
+    inner: &'a Inner,
+    settings: &'a Settings,
+    queue: &'a QueueName,
+    room: &'a Arc<Room>,
+    rules: QueueRules,
+}
+
+impl Work<'_> {
+    /// Takes up to so many whose turn it is; `None` when one has to look again.
+    async fn take(
+        &self,
+        count: usize,
+        news: &mut watch::Receiver<Option<RulesOfQueues>>,
+    ) -> Result<Option<Vec<Handed>>, PortError> {
+        let Settings { port, group, .. } = self.settings;
+        let terms = Terms::of(&self.rules, port.share(self.queue, group));
+        let limits = self.rules.needs_a_look_ahead();
+        let look = self.room.look(terms, limits, count, Instant::now());
+        let Look {
+            is_ready,
+            wanted,
+            ready_at,
+        } = look;
+        let poll = port.poll(self.queue, group, wanted);
+        let polled = tokio::select! {
+            biased;
+            polled = poll, if wanted > 0 => Some(polled?),
+            // What is there is there at once.
+            () = std::future::ready(()), if is_ready => None,
+            () = changed(news) => return Ok(None),
+            () = self.room.freed.notified() => return Ok(None),
+            () = room::ready_at(ready_at) => return Ok(None),
+        };
+        let came_empty = polled.as_ref().is_some_and(Vec::is_empty);
+        let polled = polled.unwrap_or_default();
+        let handed = self.room.come(polled, (count, limits), Instant::now());
+        let (queue, rules) = (self.queue, &self.rules);
+        if *rules != QueueRules::default() {
+            let inner = self.inner;
+            inner.with_sluice(queue, group, |sluice| {
+                sluice.started(rules, room::started(&handed));
+            });
+        }
+        // Who polls pauses when a queue says that it has nothing.
+        Ok((came_empty || !handed.is_empty()).then_some(handed))
+    }
+}
+
 impl Inner {
+    /// What may be done for somebody who wants so many.
+    fn next(
+        &self,
+        settings: &Settings,
+        queue: &QueueName,
+        rules: Option<&QueueRules>,
+        count_max: usize,
+    ) -> Next {
+        let Some(rules) = rules else {
+            return Next::Poll(count_max, Purpose::Work);
+        };
+        let Settings { port, group, .. } = settings;
+        let (now, share) = (settings.now(), port.share(queue, group));
+        self.with_sluice(queue, group, |sluice| {
+            sluice.next(rules, (now, Instant::now()), share, count_max)
+        })
+    }
+
+    /// Takes what a queue hands out though it is paused: a probe, or what was purged. `None` when
+    /// there was none.
+    async fn look_behind(
+        &self,
+        settings: &Settings,
+        queue: &QueueName,
+        rules: &QueueRules,
+        (count, purpose): (usize, Purpose),
+    ) -> Result<Option<Vec<Handed>>, PortError> {
+        let Settings { port, group, .. } = settings;
+        let polled = tokio::select! {
+            biased;
+            polled = port.poll(queue, group, count) => polled?,
+            () = tokio::time::sleep(SWEEP_LOOK), if purpose == Purpose::Sweep => Vec::new(),
+        };
+        let share = port.share(queue, group);
+        let told = self.with_sluice(queue, group, |sluice| {
+            sluice.came(rules, purpose, polled, (Instant::now(), share))
+        });
+        if !told.back.is_empty() {
+            port.let_go(queue, group, told.back);
+        }
+        let handed: Vec<Handed> = told.taken.into_iter().map(Handed::plain).collect();
+        Ok((!handed.is_empty()).then_some(handed))
+    }
+
     fn with_sluice<T>(
         &self,
         queue: &QueueName,
@@ -191,12 +317,50 @@ impl Inner {
         sluices
     }
 
-    async fn open(&self, queue: QueueName, now: Timestamp) {
-        let rules = {
-            let all = self.rules.borrow();
-            all.as_ref().and_then(|all| all.get(&queue)).cloned()
+    /// What is said of a queue now.
+    fn said(&self, queue: &QueueName) -> Option<QueueRules> {
+        let all = self.rules.borrow();
+        all.as_ref().and_then(|all| all.get(queue)).cloned()
+    }
+
+    /// Pauses a queue of which too much has failed, until a probe succeeds.
+    async fn close(&self, queue: QueueName, now: Timestamp, breaker: Breaker) {
+        let Some(rules) = self
+            .said(&queue)
+            .filter(|rules| rules.closed(now).is_none())
+        else {
+            return;
         };
-        let Some(mut rules) = rules.filter(|rules| rules.closed(now).is_some()) else {
+        let failures = breaker.failures_max;
+        let gate = Gate {
+            closed_at: now,
+            closed_by: BREAKER.to_owned(),
+            reason: format!("{failures} attempts in a row failed"),
+            until: None,
+            probe_every_ms: Some(breaker.probe_every_ms),
+            drain_per_second: breaker.drain_per_second,
+            opened: None,
+        };
+        let gate = Some(gate);
+        match self
+            .book
+            .set_rules(&queue, QueueRules { gate, ..rules })
+            .await
+        {
+            Ok(()) => {
+                warn!(%queue, failures, "the queue is paused: that many attempts in a row failed")
+            }
+            Err(error) => {
+                warn!(%queue, failures, %error, "that many attempts in a row failed, and the queue could not be paused")
+            }
+        }
+    }
+
+    async fn open(&self, queue: QueueName, now: Timestamp) {
+        let Some(mut rules) = self
+            .said(&queue)
+            .filter(|rules| rules.closed(now).is_some())
+        else {
             return;
         };
         if let Some(gate) = &mut rules.gate {
@@ -211,6 +375,19 @@ impl Inner {
                 warn!(%queue, %error, "a probe has succeeded, and the queue could not be opened; the next one may")
             }
         }
+    }
+}
+
+/// Whether what waits for its turn has to go back.
+fn is_closed(rules: Option<&QueueRules>, settings: &Settings) -> bool {
+    rules.is_some_and(|rules| rules.closed(settings.now()).is_some())
+}
+
+/// Waits until something else holds, or for so long.
+async fn wait(news: &mut watch::Receiver<Option<RulesOfQueues>>, pause: Duration) {
+    tokio::select! {
+        () = changed(news) => {}
+        () = tokio::time::sleep(pause) => {}
     }
 }
 

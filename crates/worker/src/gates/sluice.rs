@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use minutehand_model::{Gate, QueueRules, Timestamp};
+use minutehand_model::{Gate, OutcomeKind, QueueRules, Timestamp};
 use minutehand_ports::{Delivery, DeliveryId};
 use tokio::time::Instant;
 
@@ -14,7 +14,7 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Shortest wait for the next execution of a rate.
 const WAIT_MIN: Duration = Duration::from_millis(1);
 /// Of a rate so much may come at once, in seconds.
-const BURST_SECONDS: f64 = 0.1;
+pub(super) const BURST_SECONDS: f64 = 0.1;
 /// A member finds what was purged within that time, once it has partitions.
 const SWEEP_MIN: Duration = Duration::from_secs(5);
 /// By then a group has given its members their partitions.
@@ -64,6 +64,8 @@ pub(super) struct Sluice {
     swept_through: Timestamp,
     /// Since when what was purged is looked for.
     sweeps_since: Option<Instant>,
+    /// Attempts that have failed since the last one that succeeded.
+    failures: u32,
 }
 
 impl Sluice {
@@ -76,6 +78,7 @@ impl Sluice {
             probes: BTreeSet::new(),
             swept_through: Timestamp::MIN,
             sweeps_since: None,
+            failures: 0,
         }
     }
 
@@ -155,13 +158,7 @@ impl Sluice {
     ) -> Came {
         match purpose {
             Purpose::Work => {
-                let is_metered =
-                    |delivery: &&Delivery| rules.per_second(delivery.published_at).is_some();
-                self.tokens -= polled.iter().filter(is_metered).count() as f64;
-                let opened_at = rules.gate.as_ref().and_then(Gate::opens_at);
-                let has_waited =
-                    |delivery: &Delivery| opened_at.is_some_and(|at| delivery.published_at < at);
-                self.drains = polled.iter().any(has_waited);
+                self.started(rules, polled.iter().map(|delivery| delivery.published_at));
                 Came {
                     taken: polled,
                     back: Vec::new(),
@@ -200,6 +197,37 @@ impl Sluice {
                 }
             }
         }
+    }
+
+    /// Executions were handed out to run, that were published at these times.
+    pub(super) fn started(
+        &mut self,
+        rules: &QueueRules,
+        published: impl Iterator<Item = Timestamp>,
+    ) {
+        let opened_at = rules.gate.as_ref().and_then(Gate::opens_at);
+        self.drains = false;
+        for published_at in published {
+            if rules.per_second(published_at).is_some() {
+                self.tokens -= 1.0;
+            }
+            self.drains |= opened_at.is_some_and(|at| published_at < at);
+        }
+    }
+
+    /// An attempt has ended; whether that makes so many that failed in a row.
+    pub(super) fn has_failed_often(&mut self, kind: OutcomeKind, failures_max: u32) -> bool {
+        self.failures = match kind {
+            OutcomeKind::Succeeded => 0,
+            OutcomeKind::Retried | OutcomeKind::Dead => self.failures.saturating_add(1),
+            // It says nothing of what it works with.
+            OutcomeKind::Cancelled | OutcomeKind::Lost | OutcomeKind::Expired => self.failures,
+        };
+        let is_over = self.failures >= failures_max;
+        if is_over {
+            self.failures = 0;
+        }
+        is_over
     }
 
     /// Whether a delivery was handed out as a probe.
@@ -410,6 +438,18 @@ mod tests {
             (95..=105).contains(&taken),
             "20 a second for five seconds: {taken}"
         );
+    }
+
+    #[test]
+    fn failures_count_until_one_succeeds() {
+        use OutcomeKind::{Cancelled, Dead, Retried, Succeeded};
+        let mut sluice = Sluice::new(Instant::now());
+        let kinds = [
+            Retried, Dead, Succeeded, Retried, Cancelled, Dead, Retried, Retried,
+        ];
+        let often = kinds.map(|kind| sluice.has_failed_often(kind, 3));
+        let expected = [false, false, false, false, false, false, true, false];
+        assert_eq!(often, expected, "three in a row, then anew");
     }
 
     #[test]

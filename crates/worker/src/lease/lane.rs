@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::table::LaneName;
 use crate::attempt::Ticket;
+use crate::gates::Seat;
 use crate::run::Run;
 use crate::settings::Settings;
 use crate::stops::EarlyStops;
@@ -30,6 +31,7 @@ pub(crate) struct LeasedRun {
 pub(crate) struct LeaseLane {
     pub(crate) name: Arc<LaneName>,
     pub(crate) settings: Settings,
+    pub(crate) seat: Option<Seat>,
     pub(crate) stops: Mutex<EarlyStops>,
     /// About how many bytes an execution has.
     bytes_average: AtomicUsize,
@@ -40,6 +42,7 @@ pub(crate) struct LeaseLane {
 impl LeaseLane {
     pub(crate) fn new(name: LaneName, settings: Settings) -> LeaseLane {
         LeaseLane {
+            seat: settings.gates.seat(&settings, &name.queue),
             name: Arc::new(name),
             settings,
             stops: Mutex::default(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{QueueName, Task};
-use minutehand_ports::{Delivery, DeliveryId, PortError};
+use minutehand_ports::{DeliveryId, PortError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -15,6 +15,7 @@ use super::leases::{Ends, Inner, Leased, Leases};
 use super::table::{Grant, LaneName};
 use crate::attempt::{Prepared, prepare};
 use crate::commit::commit;
+use crate::gates::Handed;
 use crate::handler::Verdict;
 use crate::observer::LeaseEnd;
 use crate::run::Run;
@@ -146,7 +147,7 @@ impl Inner {
         lane: &LeaseLane,
         count_max: usize,
         deadline: Instant,
-    ) -> Result<Vec<Delivery>, LeaseError> {
+    ) -> Result<Vec<Handed>, LeaseError> {
         if !self.table().begin_wait() {
             return Err(LeaseError::TooManyWaiters {
                 max: self.table().limits().waiters_max,
@@ -155,10 +156,11 @@ impl Inner {
         let _waiting = Waiting(self);
         loop {
             let count = self.count_to_poll(lane, count_max)?;
+            let (settings, seat) = (&lane.settings, lane.seat.as_ref());
             tokio::select! {
                 biased;
                 () = self.begins_to_stop() => return Ok(Vec::new()),
-                polled = lane.settings.gates.poll(&lane.settings, &lane.name.queue, count) => {
+                polled = settings.gates.poll(settings, &lane.name.queue, seat, count) => {
                     let polled = polled?;
                     if !polled.is_empty() {
                         return Ok(polled);
@@ -205,12 +207,15 @@ impl Inner {
     async fn grant_some(
         self: &Arc<Self>,
         lane: &Arc<LeaseLane>,
-        polled: Vec<Delivery>,
+        polled: Vec<Handed>,
         visibility_ms: i64,
     ) -> Vec<Leased> {
         lane.came(
             polled.len(),
-            polled.iter().map(|delivery| delivery.encoded.len()).sum(),
+            polled
+                .iter()
+                .map(|handed| handed.delivery.encoded.len())
+                .sum(),
         );
         let (mut in_hand, mut claims) = (
             InHand {
@@ -221,21 +226,31 @@ impl Inner {
         );
         let (mut ends, mut bytes, mut surplus) = (Ends::default(), 0, Vec::new());
         let queue = &lane.name.queue;
-        for delivery in polled {
+        for Handed {
+            delivery,
+            hold,
+            put_off,
+        } in polled
+        {
             let id = delivery.id;
             if bytes >= PAGE_BYTES_MAX {
                 surplus.push(id);
                 continue;
             }
-            match prepare(&delivery) {
-                Err(error) => {
+            match (prepare(&delivery), put_off) {
+                (Err(error), _) => {
                     ends.of(lane, None)
                         .set_aside(&lane.settings, queue, delivery, &error)
                 }
-                Ok(prepared) if prepared.ticket.is_claimed && delivery.may_have_run => {
+                (Ok(prepared), _) if prepared.ticket.is_claimed && delivery.may_have_run => {
                     ends.of(lane, None).doubt(&lane.settings, queue, prepared);
                 }
-                Ok(prepared) => {
+                (Ok(prepared), Some(delay)) => {
+                    ends.of(lane, None)
+                        .put_off_whole(&lane.settings, prepared, delay);
+                }
+                (Ok(mut prepared), None) => {
+                    prepared.ticket.hold = hold;
                     bytes += LEASE_BYTES + answer_bytes(&prepared.execution.task);
                     if prepared.ticket.is_claimed {
                         claims.push(prepared);

@@ -135,6 +135,9 @@ impl Invocation {
             .env("MINUTEHAND_TASK_ID", task.id.as_str())
             .env("MINUTEHAND_ATTEMPT", task.attempt.to_string())
             .env("MINUTEHAND_DUE_AT", task.due.to_string());
+        if let Some(key) = &task.order_key {
+            command.env("MINUTEHAND_KEY", key.as_str());
+        }
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }

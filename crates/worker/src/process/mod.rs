@@ -17,6 +17,7 @@
 //! | `MINUTEHAND_EXECUTION_ID` | of this attempt, the same however often it is delivered |
 //! | `MINUTEHAND_DELIVERY_TOKEN` | rises with every delivery: a fencing token |
 //! | `MINUTEHAND_TASK_ID`, `MINUTEHAND_ATTEMPT`, `MINUTEHAND_DUE_AT` | the task, the attempt from 1, its due time |
+//! | `MINUTEHAND_KEY` | the task's key, where it has one |
 //!
 //! A run ends when its command does; what the command left behind in its group is killed then. So
 //! is the whole group when the worker dies, even by SIGKILL (`guard`). A service that is to live on

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use minutehand_cli::{Exit, Failure};
 use minutehand_loadtest::{
-    Figure, crash, crash_points, end_to_end, engine, executors, memory, outage, paced, pull,
+    Figure, crash, crash_points, end_to_end, engine, executors, fair, memory, outage, paced, pull,
     startup,
 };
 
@@ -86,6 +86,11 @@ pub(super) fn run(here: Here, args: &BenchArgs, show: Show<'_>) -> Result<(), Fa
         Here::Webhook => {
             let (folder, tasks) = (Folder::of(args)?, args.tasks.unwrap_or(200_000));
             block_on(executors::webhook(folder.path(), tasks, PAYLOAD_BYTES))?
+        }
+        Here::Fair => {
+            let (rate, seconds) = (args.rate.unwrap_or(2_000), args.seconds.unwrap_or(60));
+            let folder = Folder::of(args)?;
+            block_on(fair::run(folder.path(), rate, seconds, PAYLOAD_BYTES))?
         }
         Here::SlowEndpoint => {
             let (rate, seconds) = (args.rate.unwrap_or(2_000), args.seconds.unwrap_or(60));

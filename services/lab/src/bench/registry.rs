@@ -31,6 +31,7 @@ pub(crate) enum Here {
     Pool,
     Webhook,
     SlowEndpoint,
+    Fair,
 }
 
 /// How a benchmark on servers is carried out.
@@ -132,6 +133,11 @@ pub(crate) const BENCHES: &[Bench] = &[
         "webhook-slow",
         "100 endpoints at --rate/s for --seconds, alone and beside one that answers after 30 s",
         Here::SlowEndpoint,
+    ),
+    here(
+        "fair",
+        "999 namespaces at --rate/s for --seconds, alone and beside one with 100 times the load of each",
+        Here::Fair,
     ),
     servers(
         "steady",

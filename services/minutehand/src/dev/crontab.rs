@@ -178,6 +178,7 @@ impl Changes {
 
     fn name(&self, id: &ScheduleId) -> ScheduleName {
         ScheduleName {
+            order_key: None,
             namespace: self.namespace.clone(),
             id: id.clone(),
         }
@@ -272,7 +273,10 @@ async fn made_before(gateway: &Gateway, namespace: &Namespace) -> Result<Made, F
         let page = page.map_err(|error| unread(&error))?;
         for head in page.schedules {
             let id = head.head.revision.schedule.clone();
+            let definition = head.head.revision.definition.as_ref();
+            let order_key = definition.and_then(|known| known.action.order_key.clone());
             let name = ScheduleName {
+                order_key,
                 namespace: namespace.clone(),
                 id: id.clone(),
             };

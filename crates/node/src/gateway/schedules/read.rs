@@ -3,8 +3,8 @@
 use minutehand_engine::{KnownSchedule, Phase};
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::{
-    Namespace, PartitionId, Revision, RevisionEntry, RunCause, ScheduleEventKind, ScheduleId,
-    ScheduleState, TaskKey, Timestamp,
+    Namespace, OrderKey, PartitionId, Revision, RevisionEntry, RunCause, ScheduleEventKind,
+    ScheduleId, ScheduleState, TaskKey, Timestamp,
 };
 
 use super::ScheduleName;
@@ -31,7 +31,10 @@ impl Gateway {
         let partition = name.partition(self.owners.partitions());
         self.caught_up(partition).await?;
         let known = self.known_schedule(partition, name).await?;
-        let living = known.filter(|known| known.head.revision.definition.is_some());
+        let living = known.filter(|known| {
+            let revision = &known.head.revision;
+            revision.definition.is_some() && name.is_of(revision)
+        });
         living
             .map(|known| head(partition, known))
             .ok_or_else(|| name.not_found())
@@ -98,7 +101,8 @@ impl Gateway {
         state: &ScheduleState,
     ) -> Result<RunView, Unavailable> {
         let task_id = cause.task_id(&name.id, nominal);
-        let key = TaskKey::of(name.namespace.as_str(), task_id.as_str());
+        let order_key = name.order_key.as_ref().map(OrderKey::as_str);
+        let key = TaskKey::of_keyed(name.namespace.as_str(), task_id.as_str(), order_key);
         let last_outcome = self.stores.history.outcomes(key).await?.pop();
         let is_running = state.running.iter().any(|run| run.key == key);
         let told = last_outcome

@@ -36,7 +36,7 @@ impl Gateway {
                 answers[index] = Some(Err(refused.into()));
                 continue;
             }
-            let partition = PartitionId::of(&task.namespace, task.id.as_str(), partitions);
+            let partition = task.home(partitions);
             let record = encode_creation(task);
             groups.entry(partition).or_default().push(Prepared {
                 index,
@@ -112,6 +112,7 @@ impl Gateway {
         let name = TaskName {
             namespace: task.namespace.clone(),
             id: task.id.clone(),
+            order_key: task.order_key.clone(),
         };
         if let Some(existing) = self.existing(&name, task.due).await? {
             return Ok(existing);

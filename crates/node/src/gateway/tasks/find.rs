@@ -88,7 +88,10 @@ fn was_moved_away(view: &TaskView, all: &[TaskView]) -> bool {
 pub(super) fn not_found(name: &TaskName) -> LookupError {
     LookupError::NotFound {
         what: "task",
-        name: name.id.to_string(),
+        name: match &name.order_key {
+            Some(key) => format!("{} of key {key}", name.id),
+            None => name.id.to_string(),
+        },
     }
 }
 
@@ -199,6 +202,7 @@ fn view(name: &TaskName, due: Timestamp, known: Known) -> Result<TaskView, Unava
     Ok(TaskView {
         namespace: name.namespace.clone(),
         id: name.id.clone(),
+        order_key: name.order_key.clone(),
         partition: known.partition,
         due,
         offset: known.offset,

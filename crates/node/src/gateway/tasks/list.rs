@@ -19,6 +19,7 @@ use minutehand_model::{
 
 use super::super::step::Step;
 use super::window::{Candidate, Position, Window};
+use crate::gateway::view::listed_as;
 use crate::gateway::wait::not_ready;
 use crate::gateway::{
     FindTasks, Gateway, InvalidField, ListTasks, QueryError, TaskState, TaskView, Unavailable,
@@ -308,17 +309,16 @@ impl Listing<'_> {
         if !self.window.wants(due) {
             return Ok(());
         }
-        let (namespace, id) =
-            minutehand_record::task::namespace_and_id(&encoded).map_err(|error| {
-                Unavailable::Corrupt {
-                    what: "a stored task".to_owned(),
-                    reason: error.to_string(),
-                }
+        let name =
+            minutehand_record::task::name(&encoded).map_err(|error| Unavailable::Corrupt {
+                what: "a stored task".to_owned(),
+                reason: error.to_string(),
             })?;
-        if namespace == self.query.namespace && id.as_str().starts_with(&self.query.prefix) {
+        let has_prefix = name.id.as_str().starts_with(&self.query.prefix);
+        if name.namespace == self.query.namespace && has_prefix {
             self.window.offer(
                 due,
-                id.as_str(),
+                &listed_as(&name.id, name.order_key.as_ref()),
                 Candidate {
                     partition,
                     key,
@@ -357,6 +357,7 @@ fn view(
     Ok(TaskView {
         namespace: namespace.clone(),
         id: task.id.clone(),
+        order_key: task.order_key.clone(),
         partition: candidate.partition,
         due,
         offset: Some(candidate.offset),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use minutehand_model::{LogOffset, PartitionId, TaskKey, Timestamp};
 
-/// Where a task stands in a listing.
+/// Where a task stands in a listing: its due time and name.
 pub(super) type Position = (Timestamp, String);
 
 /// A task that may be listed.
@@ -58,8 +58,8 @@ impl Window {
     }
 
     /// Takes a task that runs.
-    pub(super) fn offer(&mut self, due: Timestamp, id: &str, candidate: Candidate) {
-        let position = (due, id.to_owned());
+    pub(super) fn offer(&mut self, due: Timestamp, name: &str, candidate: Candidate) {
+        let position = (due, name.to_owned());
         if position < self.start
             || self
                 .horizon

@@ -24,6 +24,8 @@ struct Request<'a> {
     queue: &'a str,
     task_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     schedule: Option<&'a str>,
     due_at: String,
     attempt: u32,
@@ -45,6 +47,7 @@ pub(super) fn request(execution: &Execution) -> Vec<u8> {
         namespace: task.namespace.as_str(),
         queue: task.queue.as_str(),
         task_id: task.id.as_str(),
+        key: task.order_key.as_ref().map(|key| key.as_str()),
         schedule: task.origin.as_ref().map(|origin| origin.schedule.as_str()),
         due_at: task.due.to_string(),
         attempt: task.attempt,

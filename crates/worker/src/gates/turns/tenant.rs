@@ -1,0 +1,103 @@
+//! One namespace among those that take turns.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use minutehand_model::Timestamp;
+use tokio::time::Instant;
+
+use super::{PUT_OFF_MAX, PUT_OFF_MIN};
+use crate::gates::sluice::BURST_SECONDS;
+
+/// How a namespace stands among those that take turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It has nothing that could be started.
+    #[default]
+    None,
+    /// It has not had all that its weight allows.
+    GoesOn,
+    /// The others go first.
+    Over,
+}
+
+/// A namespace: what of it may be started, and what it has used of its rate.
+#[derive(Debug, Default)]
+pub(super) struct Tenant {
+    pub(super) turn: Turn,
+    /// What may be started, the most urgent first.
+    line: BTreeSet<(Timestamp, u64)>,
+    /// Started in this turn.
+    served: u32,
+    /// What the rate allows now, and since when; nothing was used yet where there is none.
+    tokens: Option<(f64, Instant)>,
+    /// Until when what was put off last has been.
+    put_off_until: Option<Instant>,
+}
+
+impl Tenant {
+    /// How many may be started.
+    pub(super) fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
+    pub(super) fn line_up(&mut self, rank: Timestamp, number: u64) {
+        let is_new = self.line.insert((rank, number));
+        assert!(is_new, "nothing stands in a line twice: {number}");
+    }
+
+    /// Uses up one of the rate; else when there is one again.
+    pub(super) fn spend(&mut self, rate: Option<f64>, now: Instant) -> Result<(), Instant> {
+        let Some(rate) = rate else { return Ok(()) };
+        let tokens = self.filled(rate, now);
+        let enough = tokens >= 1.0;
+        self.tokens = Some((if enough { tokens - 1.0 } else { tokens }, now));
+        if enough {
+            return Ok(());
+        }
+        let wait = Duration::from_secs_f64((1.0 - tokens) / rate);
+        Err(now + wait.max(Duration::from_millis(1)))
+    }
+
+    fn filled(&self, rate: f64, now: Instant) -> f64 {
+        let most = (rate * BURST_SECONDS).max(1.0);
+        let Some((tokens, since)) = self.tokens else {
+            return most;
+        };
+        (tokens + now.duration_since(since).as_secs_f64() * rate).min(most)
+    }
+
+    /// Whether nothing need be remembered of what it has used.
+    pub(super) fn is_rested(&self, rate: Option<f64>, now: Instant) -> bool {
+        rate.is_none_or(|rate| self.filled(rate, now) >= (rate * BURST_SECONDS).max(1.0))
+    }
+
+    /// The most urgent of what may be started.
+    pub(super) fn next(&mut self, weight: u32) -> Option<u64> {
+        let first = self.line.pop_first().map(|(_, number)| number);
+        self.served += 1;
+        self.turn = match self.line.is_empty() {
+            true => Turn::None,
+            false if self.served < weight => Turn::GoesOn,
+            false => Turn::Over,
+        };
+        if self.turn != Turn::GoesOn {
+            self.served = 0;
+        }
+        first
+    }
+
+    /// For how long one more is put off, behind those that were before it.
+    pub(super) fn put_off(&mut self, pace: Duration, now: Instant) -> Duration {
+        put_off(&mut self.put_off_until, pace, now)
+    }
+}
+
+/// For how long something is put off: its turn is at a pace behind what was put off before it.
+pub(super) fn put_off(until: &mut Option<Instant>, pace: Duration, now: Instant) -> Duration {
+    let soonest = now + PUT_OFF_MIN;
+    let next = until.map_or(soonest, |until| (until + pace).max(soonest));
+    let next = next.min(now + PUT_OFF_MAX);
+    *until = Some(next);
+    next.duration_since(now)
+}
