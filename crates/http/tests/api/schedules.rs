@@ -66,7 +66,7 @@ async fn a_schedule_is_created_once_shown_and_runs() {
     assert_eq!(shown["runs"].as_array().unwrap().len(), 2);
 }
 
-/// A schedule with a key lives where its key does.
+/// A schedule with a key lives where its key does, and its runs have that key.
 #[tokio::test(start_paused = true)]
 async fn a_keyed_schedule_is_found_by_its_id_and_key() {
     let api = api().await;
@@ -94,6 +94,18 @@ async fn a_keyed_schedule_is_found_by_its_id_and_key() {
     assert_eq!(api.post(&paused, "{}").await.expect(200)["paused"], true);
     let resumed = keyed.replace("nightly?", "nightly:resume?");
     api.post(&resumed, "{}").await.expect(200);
+
+    api.pass(10 * 3_600_000 + 500).await;
+    let decoded = |encoded| minutehand_record::task::decode(encoded).unwrap();
+    let published = api.store.published();
+    let runs: Vec<_> = published
+        .iter()
+        .map(|record| decoded(&record.encoded))
+        .map(|run| (run.order_key.unwrap().to_string(), run.priority.level()))
+        .collect();
+    assert!(runs.contains(&("team/7".to_owned(), 7)), "{runs:?}");
+    api.delete(keyed).await.expect(204);
+    api.get(keyed).await.problem(404);
 }
 
 #[tokio::test(start_paused = true)]
