@@ -4,7 +4,8 @@
 //! A child process creates tasks of every guarantee, some that succeed and some that never do, and
 //! kills itself (SIGKILL) when its worker passes a point for the n-th time. Another child lets
 //! everything end that is left. The handler writes a line for every effect before anything else can
-//! happen, so that what happened outside is known whatever becomes of the process.
+//! happen, so that what happened outside is known whatever becomes of the process. Every task is
+//! followed by another, whichever way it ends: each must be there once.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -18,13 +19,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use minutehand_embedded::{Config as StoreConfig, EmbeddedStore};
 use minutehand_engine::Config;
+use minutehand_model::chain::PARENT_ID_HEADER;
 use minutehand_model::{
-    Backoff, Guarantee, OutcomeKind, QueueName, RetryPolicy, Task, TaskId, choice,
+    Backoff, Chain, ChainedTask, Guarantee, OutcomeKind, QueueName, RetryPolicy, Task, TaskId,
+    choice,
 };
 use minutehand_node::{Clock, SystemClock, ValidTask};
 use minutehand_ports::{
     Claim, Delivery, DeliveryId, ExecutionQueue, History, PortError, QueueDepth, Report,
-    Settlement, StopReceiver,
+    Settlement, Stop, StopReceiver,
 };
 use minutehand_standalone::Scheduler;
 use minutehand_worker::{Handler, HistoryPolicy, Run, Verdict, Worker};
@@ -67,6 +70,8 @@ choice!(
 const TASKS: u64 = 4;
 /// Attempts of those that never succeed.
 const ATTEMPTS_MAX: u32 = 2;
+/// Where what follows the tasks goes.
+const FOLLOWERS: &str = "followers";
 /// The journal of effects, and the report of the second child.
 const EFFECTS: &str = "effects";
 const ENDS: &str = "ends";
@@ -88,6 +93,8 @@ pub struct Audit {
     pub lost: u64,
     /// What the scheduler keeps once (an end, a retry, a dead letter) and was there never or twice.
     pub not_once: u64,
+    /// Tasks of every guarantee whose end was followed by no other task, or by two.
+    pub not_followed_once: u64,
     /// Effects of other tasks that happened again: allowed, and refused by whoever remembers the
     /// message.
     pub effects_again: u64,
@@ -98,7 +105,7 @@ pub struct Audit {
 impl Audit {
     /// Promises that were not kept.
     pub fn broken(&self) -> u64 {
-        self.ran_twice + self.untold + self.lost + self.not_once
+        self.ran_twice + self.untold + self.lost + self.not_once + self.not_followed_once
     }
 }
 
@@ -147,6 +154,10 @@ struct Deadly {
 
 #[async_trait]
 impl ExecutionQueue for Deadly {
+    fn partitions(&self) -> u32 {
+        self.inner.partitions()
+    }
+
     async fn poll(
         &self,
         queue: &QueueName,
@@ -201,6 +212,10 @@ impl ExecutionQueue for Deadly {
         self.inner.let_go(queue, group, ids);
     }
 
+    async fn ask_to_stop(&self, queue: &QueueName, stops: Vec<Stop>) -> Result<(), PortError> {
+        self.inner.ask_to_stop(queue, stops).await
+    }
+
     fn stops(&self, queue: &QueueName) -> StopReceiver {
         self.inner.stops(queue)
     }
@@ -245,6 +260,10 @@ impl Handler for Effects {
 /// Every task there is.
 fn tasks() -> Vec<Task> {
     let now = SystemClock.now();
+    let next = || {
+        let queue = QueueName::parse(FOLLOWERS).expect("a valid name");
+        Some(Box::new(ChainedTask::new(queue)))
+    };
     let mut tasks = Vec::new();
     for guarantee in Guarantee::ALL {
         for number in 0..2 * TASKS {
@@ -253,6 +272,10 @@ fn tasks() -> Vec<Task> {
             tasks.push(Task {
                 id: TaskId::parse(&id).expect("a valid id"),
                 guarantee: *guarantee,
+                chain: Chain {
+                    on_success: next(),
+                    on_failure: next(),
+                },
                 retry: RetryPolicy {
                     backoff: Backoff::Immediate,
                     attempts_max: ATTEMPTS_MAX,
@@ -336,13 +359,34 @@ async fn until_all_have_ended(store: &EmbeddedStore) -> Result<String, Failure> 
                 let task = minutehand_record::task::decode(&letter.encoded)?;
                 lines += &format!("{} letter\n", task.id);
             }
-            return Ok(lines);
+            return Ok(lines + &followers(store, deadline).await?);
         }
         if std::time::Instant::now() > deadline {
             return Err(format!("{open:?} have not ended in {} s", PATIENCE.as_secs()).into());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Waits until each task has been followed; answers a line for every one that follows. What should
+/// not come had time to come with what should.
+async fn followers(store: &EmbeddedStore, deadline: std::time::Instant) -> Result<String, Failure> {
+    let queue = QueueName::parse(FOLLOWERS)?;
+    let wanted = tasks().len() as u64;
+    while store.depth(&queue, "default").await?.waiting < wanted
+        && std::time::Instant::now() < deadline
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut lines = String::new();
+    for delivery in store.poll(&queue, "default", 1_000).await? {
+        let task = minutehand_record::task::decode(&delivery.encoded)?;
+        let mut headers = task.headers.iter();
+        let parent = headers.find(|(name, _)| name == PARENT_ID_HEADER);
+        let (_, parent) = parent.ok_or("a task follows none")?;
+        lines += &format!("{parent} follower\n");
+    }
+    Ok(lines)
 }
 
 /// Kills a worker so often at every point, each time in a new folder; the first word of `program`'s
@@ -421,6 +465,7 @@ fn look_at(folder: &Path, audit: &mut Audit) -> Result<(), Failure> {
         let effects: Vec<u64> = (1..=ATTEMPTS_MAX)
             .map(|attempt| of(&effects, &attempt.to_string()))
             .collect();
+        audit.not_followed_once += u64::from(of(&ends, "follower") != 1);
         let is_good = task.id.as_str().contains("good");
         let (succeeded, dead, lost) =
             (of(&ends, "succeeded"), of(&ends, "dead"), of(&ends, "lost"));

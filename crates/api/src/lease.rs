@@ -119,7 +119,8 @@ pub struct LeaseAnswer<'a> {
     #[serde(borrow)]
     #[schema(value_type = String)]
     pub lease_id: Text<'a>,
-    /// `:ack`: what history keeps of the run; of more than 4 KiB the beginning.
+    /// `:ack`: what history keeps of the run and a chained task is given; of more than 64 KiB the
+    /// beginning.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub result: Option<&'a RawValue>,
@@ -143,7 +144,7 @@ pub struct LeaseAnswer<'a> {
 pub enum LeaseWord {
     /// It has run.
     Ack {
-        /// What history keeps of it.
+        /// What history keeps of it, and a chained task is given.
         result: String,
     },
     /// It has failed.

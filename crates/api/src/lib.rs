@@ -7,6 +7,7 @@
 //! passed in.
 
 mod answers;
+mod chain;
 mod definition;
 mod duration;
 mod headers;
@@ -26,6 +27,7 @@ mod time;
 mod validate;
 
 pub use answers::*;
+pub use chain::{ChainedTask, NewChainedTask, validate_chain};
 pub use definition::{Preview, ValidDefinition};
 pub use duration::{Duration, duration_text};
 pub use headers::Headers;

@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::chain::chain;
 use crate::invalid::not_a_choice;
-use crate::{Duration, Headers, InvalidField, Retry, Text, ValidTask, body_of, parse_time};
+use crate::{
+    Duration, Headers, InvalidField, NewChainedTask, Retry, Text, ValidTask, body_of, parse_time,
+};
 
 /// A task to create. Give `due_at` or `delay`.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -72,6 +75,25 @@ pub struct NewTask<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 9)]
     pub priority: Option<u64>,
+    /// A task to create when it has succeeded. Up to 8 may follow one after the other, of 64 KiB in
+    /// all.
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "crate::json::object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<NewChainedTask<'static>>)]
+    pub on_success: Option<NewChainedTask<'a>>,
+    /// A task to create when it was given up and lies among the dead letters.
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "crate::json::object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schema(value_type = Option<NewChainedTask<'static>>)]
+    pub on_failure: Option<NewChainedTask<'a>>,
 }
 
 /// Tasks to create, each by itself: one that is refused does not stop the others.
@@ -137,6 +159,7 @@ impl NewTask<'_> {
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
             priority: parse_priority(self.priority)?,
+            chain: chain(self.on_success.as_ref(), self.on_failure.as_ref())?,
             ..Task::new(namespace.clone(), id, queue, due)
         };
         ValidTask::new(task, now)

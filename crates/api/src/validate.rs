@@ -11,6 +11,7 @@ use minutehand_model::run::names_a_run;
 use minutehand_model::{RetryPolicy, Task, Timestamp};
 
 use crate::InvalidField;
+use crate::chain::validate_chain;
 use crate::instruction::{
     INSTRUCTIONS, OWN_HEADERS, is_instruction, nearest_instruction, validate_instruction,
 };
@@ -36,6 +37,7 @@ impl ValidTask {
         }
         validate_due("due_at", task.due, now)?;
         validate_action(&task.payload, &task.headers, task.retry)?;
+        validate_chain(&task.chain)?;
         Ok(ValidTask(task))
     }
 }

@@ -54,6 +54,7 @@ impl Success {
             due,
             started_at,
             ended_at,
+            task: _,
         } = *outcome;
         let is_brief = kind == OutcomeKind::Succeeded && detail.is_empty();
         is_brief.then_some(Success {
@@ -84,6 +85,7 @@ impl Success {
             due,
             started_at,
             ended_at,
+            task: None,
         }
     }
 
@@ -454,7 +456,7 @@ mod tests {
         assert_eq!(Success::of(success(9).task, &outcome), Some(success(9)));
         let worded = Outcome {
             detail: "HTTP 204".to_owned(),
-            ..outcome
+            ..outcome.clone()
         };
         assert_eq!(Success::of(TaskKey(1), &worded), None);
         let failed = Outcome {

@@ -9,7 +9,7 @@ use minutehand_api::{self as api, Malformed, ProblemKind, Unread};
 use minutehand_model::limits::BODY_READ_MS_MAX;
 use minutehand_node::{
     BackfillError, CancelError, CreateError, CreateScheduleError, InvalidField, LookupError,
-    QueryError, RescheduleError, ReviseError, Unavailable,
+    QueryError, RescheduleError, ReviseError, StopError, Unavailable,
 };
 use minutehand_ports::ErrorClass;
 use serde::Serialize;
@@ -297,6 +297,17 @@ impl From<CancelError> for Problem {
         match error {
             CancelError::Lookup(error) => error.into(),
             CancelError::TooLate { .. } => Problem::new(ProblemKind::TooLate, detail),
+        }
+    }
+}
+
+impl From<StopError> for Problem {
+    fn from(error: StopError) -> Problem {
+        let detail = error.to_string();
+        match error {
+            StopError::Invalid(error) => error.into(),
+            StopError::Lookup(error) => error.into(),
+            StopError::NotRunning { .. } => Problem::new(ProblemKind::TooLate, detail),
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use minutehand_api::{self as api, time_text};
+use minutehand_model::limits::REASON_BYTES_MAX;
 use minutehand_model::{
-    Gate, Namespace, NamespaceRules, OrderKey, Outcome, RevisionEntry, RunInProgress, ScheduleId,
-    ScheduleState, ScheduleStatus, Stopping, TaskId, Timestamp,
+    Branch, Gate, Namespace, NamespaceRules, OrderKey, Outcome, OutcomeKind, RevisionEntry,
+    RunInProgress, ScheduleId, ScheduleState, ScheduleStatus, Stopping, Task, TaskId, Timestamp,
 };
 use minutehand_node::{
     Created, LetterView, MinuteLoad, PartitionView, Preview, QueueView, Replayed, RunRequested,
@@ -41,7 +42,9 @@ pub(crate) fn task(view: &TaskView) -> api::Task {
         state: view.state,
         due_at: time_text(view.due),
         attempt: view.attempt,
-        queue: task.map(|task| task.queue.to_string()),
+        queue: task
+            .map(|task| task.queue.to_string())
+            .or_else(|| queue_of(&view.outcomes)),
         payload,
         payload_base64,
         headers: task
@@ -54,8 +57,30 @@ pub(crate) fn task(view: &TaskView) -> api::Task {
         schedule: task
             .and_then(|task| task.origin.as_ref())
             .map(|origin| origin.schedule.to_string()),
+        on_success: task.and_then(|task| chained(task, Branch::Success)),
+        on_failure: task.and_then(|task| chained(task, Branch::Failure)),
+        result: result(&view.outcomes),
         outcomes: view.outcomes.iter().map(outcome).collect(),
     }
+}
+
+/// The queue that the last attempt went to.
+fn queue_of(outcomes: &[Outcome]) -> Option<String> {
+    let task = outcomes.last()?.task.as_ref()?;
+    Some(task.queue.to_string())
+}
+
+/// What the last success has said.
+fn result(outcomes: &[Outcome]) -> Option<String> {
+    let mut successes = outcomes
+        .iter()
+        .filter(|outcome| outcome.kind == OutcomeKind::Succeeded);
+    let said = &successes.next_back()?.detail;
+    (!said.is_empty()).then(|| said.clone())
+}
+
+fn chained(task: &Task, branch: Branch) -> Option<api::ChainedTask> {
+    task.chain.on(branch).map(api::ChainedTask::from)
 }
 
 /// The two fields of a payload; neither when there is none.
@@ -67,12 +92,17 @@ fn payload(payload: Option<&Bytes>) -> (Option<String>, Option<String>) {
     (payload, payload_base64)
 }
 
+/// As much as is shown of what an attempt said.
+fn beginning(detail: &str) -> &str {
+    &detail[..detail.floor_char_boundary(REASON_BYTES_MAX)]
+}
+
 fn outcome(outcome: &Outcome) -> api::Outcome {
     api::Outcome {
         execution_id: outcome.execution.to_string(),
         attempt: outcome.attempt,
         outcome: outcome.kind,
-        detail: outcome.detail.clone(),
+        detail: beginning(&outcome.detail).to_owned(),
         started_at: time_text(outcome.started_at),
         ended_at: time_text(outcome.ended_at),
     }
@@ -324,7 +354,7 @@ fn run(run: &RunView) -> api::Run {
         state: run.state,
         attempt: outcome.map(|outcome| outcome.attempt),
         detail: outcome
-            .map(|outcome| outcome.detail.clone())
+            .map(|outcome| beginning(&outcome.detail).to_owned())
             .filter(|detail| !detail.is_empty()),
         ended_at: outcome.map(|outcome| time_text(outcome.ended_at)),
     }

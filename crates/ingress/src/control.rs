@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use minutehand_api::{InvalidField, Retry, choice};
-use minutehand_model::{Choice, RetryPolicy};
+use minutehand_api::{InvalidField, NewChainedTask, Retry, choice, validate_chain};
+use minutehand_model::{Chain, Choice, RetryPolicy};
 
 use crate::Refusal;
 
@@ -11,7 +11,7 @@ use crate::Refusal;
 pub(crate) const PREFIX: &str = "minutehand-";
 /// What may be asked for: `minutehand-` goes before it in a header, and `minutehand` without the
 /// dashes in the name of an event's attribute.
-pub(crate) const WORDS: [&str; 21] = [
+pub(crate) const WORDS: [&str; 23] = [
     "queue",
     "due-at",
     "delay",
@@ -26,6 +26,8 @@ pub(crate) const WORDS: [&str; 21] = [
     "guarantee",
     "precision",
     "priority",
+    "on-success",
+    "on-failure",
     "retry-policy",
     "retry-delay-ms",
     "retry-base-ms",
@@ -187,6 +189,21 @@ impl<'a> Controls<'a> {
         };
         let refused = |_| Refusal::of(&self.name(word), "is not a whole number", "digits", text);
         text.parse().map(Some).map_err(refused)
+    }
+
+    /// What follows the end of the task.
+    pub(crate) fn chain(&self) -> Result<Chain, Refusal> {
+        let next = |word| {
+            let read = self.get(word).map(NewChainedTask::parse).transpose();
+            read.map(|next| next.map(Box::new))
+                .map_err(|unread| Refusal::from(unread).within(&self.name(word)))
+        };
+        let chain = Chain {
+            on_success: next("on-success")?,
+            on_failure: next("on-failure")?,
+        };
+        validate_chain(&chain).map_err(|invalid| self.refused(invalid))?;
+        Ok(chain)
     }
 
     /// The retry policy.

@@ -30,6 +30,7 @@ pub(crate) const CREATION: u64 = 1;
 
 const ONE_WAY: &str = "one of minutehand-due-at, minutehand-delay and minutehand-cron";
 const CRON_ONLY: &str = "it is a setting of minutehand-cron";
+const NOT_OF_RUNS: &str = "it follows a single task, and no run of a schedule";
 
 /// The command that delivers a record when it is due.
 pub(crate) fn understand(input: &Input<'_>, event: Option<Event<'_>>) -> Result<Bytes, Refusal> {
@@ -216,7 +217,10 @@ fn single(
     let text = id.text(controls.get("id"));
     let id = TaskId::parse(&text)
         .map_err(|error| Refusal::from(name_refused(&controls.name("id"), &text, &error)))?;
-    Ok(action.into_task(namespace, id, due))
+    Ok(Task {
+        chain: controls.chain()?,
+        ..action.into_task(namespace, id, due)
+    })
 }
 
 fn due(input: &Input<'_>, controls: &Controls<'_>) -> Result<Timestamp, Refusal> {
@@ -290,6 +294,7 @@ fn schedule(
     expression: &str,
 ) -> Result<Revision, Refusal> {
     controls.refuse(&["due-at", "delay"], ONE_WAY)?;
+    controls.refuse(&["on-success", "on-failure"], NOT_OF_RUNS)?;
     controls.refuse(
         &["id"],
         "a record with minutehand-cron has a minutehand-schedule-id",

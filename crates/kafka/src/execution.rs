@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use minutehand_ingress::egress::{self, Envelope, Incoming, ReadError, Writer};
 use minutehand_model::{
-    Namespace, PartitionId, Publication, QueueName, ScheduleId, ScheduleState, StopRequest,
+    Epoch, Namespace, PartitionId, Publication, QueueName, ScheduleId, ScheduleState, StopRequest,
     TaskKey, Tick,
 };
 use minutehand_record::QueueNames;
@@ -94,6 +94,12 @@ impl Encoder {
     pub(crate) fn stop(&mut self, stop: &StopRequest) -> OwnedHeaders {
         owned(&self.writer.stop(stop).headers, QUEUE, stop.queue.as_str())
     }
+}
+
+/// The headers of a request to stop a run that no tick publishes.
+pub(crate) fn stop_headers(stop: &StopRequest) -> OwnedHeaders {
+    let mut writer = Writer::new(PartitionId::own(0), Epoch::default(), stop.due);
+    owned(&writer.stop(stop).headers, QUEUE, stop.queue.as_str())
 }
 
 /// The headers, and one more.

@@ -1,12 +1,14 @@
 //! What has been, as far as Kafka keeps it: dead letters, and the last of the outcomes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
-use minutehand_ports::{DeadLetterPage, ErrorClass, History, PortError};
+use minutehand_ports::{
+    DeadLetterPage, EndedPage, EndedPlace, EndedQuery, ErrorClass, History, PortError,
+};
 use rdkafka::Message;
 use rdkafka::error::KafkaResult;
 
@@ -66,6 +68,14 @@ impl History for KafkaHistory {
         let client = Arc::clone(&self.client);
         blocking(move || {
             outcomes(&client, key).map_err(|error| port_error("read the history of a task", error))
+        })
+        .await
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage, PortError> {
+        let (client, query) = (Arc::clone(&self.client), query.clone());
+        blocking(move || {
+            ended(&client, &query).map_err(|error| port_error("list ends of attempts", error))
         })
         .await
     }
@@ -162,6 +172,42 @@ impl Removal {
         let reason = "others take dead letters of this queue away all the time";
         Err(PortError::new(ErrorClass::Retry, &self.action, reason))
     }
+}
+
+/// The wanted among the newest ends of all partitions. Their order is that in which they ended.
+fn ended(client: &Client, query: &EndedQuery) -> KafkaResult<EndedPage> {
+    let topic = &client.names().outcomes;
+    let partitions = client.config().partitions;
+    let searched_max = OUTCOMES_SEARCHED_MAX / u64::from(partitions.max(1));
+    let reader = client.consumer()?;
+    let mut starts = Vec::new();
+    for partition in (0..partitions).map(PartitionId::own) {
+        let (start, end) = tail::marks(client, &reader, topic, partition)?;
+        let from = end.saturating_sub(searched_max).max(start);
+        if from < end {
+            starts.push((partition, from));
+        }
+    }
+    let mut found: BTreeMap<EndedPlace, Outcome> = BTreeMap::new();
+    if starts.is_empty() {
+        return Ok(EndedPage::default());
+    }
+    tail::scan(client, &reader, topic, &starts, |message| {
+        let value = message.payload().unwrap_or_default();
+        let Ok(outcome) = minutehand_record::outcome::decode(&Bytes::copy_from_slice(value)) else {
+            return true;
+        };
+        let place = (outcome.ended_at.as_millis(), outcome.execution.to_string());
+        let is_before = query.before.as_ref().is_none_or(|before| place < *before);
+        if is_before && query.wants(&outcome) {
+            found.insert(place, outcome);
+            if found.len() > query.count_max + 1 {
+                found.pop_first();
+            }
+        }
+        true
+    })?;
+    Ok(query.page(found.into_iter().rev()))
 }
 
 fn outcomes(client: &Client, key: TaskKey) -> KafkaResult<Vec<Outcome>> {

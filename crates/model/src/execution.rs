@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::choice;
 use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX, ORDER_KEY_BYTES_MAX};
-use crate::name::OrderKey;
+use crate::name::{Namespace, OrderKey, QueueName, TaskId};
 use crate::offset::LogOffset;
 use crate::partition::Epoch;
 use crate::partition_id::PartitionId;
@@ -208,7 +208,8 @@ pub struct Outcome {
     pub attempt: u32,
     /// How it ended.
     pub kind: OutcomeKind,
-    /// Why it failed, or what the executor says of it; at most a few kilobytes.
+    /// Why it failed, at most a few kilobytes; or the result of a success, at most
+    /// [`RESULT_BYTES_MAX`](crate::limits::RESULT_BYTES_MAX).
     pub detail: String,
     /// When it was due.
     pub due: Timestamp,
@@ -216,6 +217,33 @@ pub struct Outcome {
     pub started_at: Timestamp,
     /// When the handler ended.
     pub ended_at: Timestamp,
+    /// Whose attempt it was; `None` where that is kept as a fingerprint only.
+    pub task: Option<Box<EndedTask>>,
+}
+
+/// What a task was called, and where it went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedTask {
+    /// The name space of the id.
+    pub namespace: Namespace,
+    /// The id.
+    pub id: TaskId,
+    /// The key that it was created with.
+    pub order_key: Option<OrderKey>,
+    /// The queue that the attempt was published to.
+    pub queue: QueueName,
+}
+
+impl EndedTask {
+    /// The names of a task.
+    pub fn of(task: &Task) -> EndedTask {
+        EndedTask {
+            namespace: task.namespace.clone(),
+            id: task.id.clone(),
+            order_key: task.order_key.clone(),
+            queue: task.queue.clone(),
+        }
+    }
 }
 
 /// What is told of a claimed run when nobody is left who could tell how it ended.

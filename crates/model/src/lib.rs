@@ -5,6 +5,7 @@
 //! on. A task or a definition is what was asked for; whether it may be is said by `minutehand-api`,
 //! which knows calendars and what time it is.
 
+pub mod chain;
 pub mod choice;
 pub mod command;
 pub mod execution;
@@ -26,10 +27,12 @@ pub mod time;
 pub mod timetable;
 pub mod verbatim;
 
+pub use chain::{Branch, Chain, ChainEnd, ChainedTask};
 pub use choice::{Choice, UnknownChoice};
 pub use command::{Command, TaskRecord};
 pub use execution::{
-    DeliveryToken, Execution, ExecutionId, IdParts, LastWord, MessageId, Outcome, OutcomeKind,
+    DeliveryToken, EndedTask, Execution, ExecutionId, IdParts, LastWord, MessageId, Outcome,
+    OutcomeKind,
 };
 pub use free_dues::{FreeDues, GIVEN_DUES_MAX};
 pub use gate::{Breaker, Gate, NamespaceRules, Opening, Purge, QueueRules, QueueState};
@@ -46,7 +49,7 @@ pub use schedule::{
     ActionTemplate, RecurrenceSpec, Rest, Revision, ScheduleDefinition, ScheduleEvent,
     ScheduleEventKind, ScheduleState,
 };
-pub use state::{Phase, ScheduleStatus, Stopping, TaskState};
+pub use state::{Phase, RunCancel, ScheduleStatus, Stopping, TaskState};
 pub use task::{Origin, Task, TaskKey};
 pub use tick::{Publication, ScheduleStateChange, SetAside, StopRequest, Tick};
 pub use time::Timestamp;

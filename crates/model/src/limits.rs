@@ -10,6 +10,17 @@ pub const HEADERS_MAX: usize = 64;
 pub const HEADER_NAME_BYTES_MAX: usize = 128;
 /// Longest header value, in bytes.
 pub const HEADER_VALUE_BYTES_MAX: usize = 4 * 1024;
+/// Longest result of a run that is kept, and that a chained task is given, in bytes.
+pub const RESULT_BYTES_MAX: usize = 64 * 1024;
+/// Most tasks of a chain, one after the other, behind the first.
+pub const CHAIN_DEPTH_MAX: usize = 8;
+/// Largest chain of a task: what all its tasks take together, payloads and headers included, in
+/// bytes.
+pub const CHAIN_BYTES_MAX: usize = 64 * 1024;
+/// Longest delay of a chained task, in milliseconds: a year.
+pub const CHAIN_DELAY_MS_MAX: i64 = 366 * DAY_MS;
+/// Most headers of a chained task: the others tell of the task before it.
+pub const CHAIN_HEADERS_MAX: usize = HEADERS_MAX - crate::chain::PARENT_HEADERS.len();
 /// Longest key of a Kafka record that is delivered with its task, in bytes.
 pub const RECORD_KEY_BYTES_MAX: usize = 4 * 1024;
 /// Longest namespace or queue name, in bytes.
@@ -161,11 +172,12 @@ const HEADER_FRAME_BYTES: usize = 16;
 /// What names, times and policies of an encoded task cost together, in bytes.
 const TASK_FRAME_BYTES: usize =
     ID_BYTES_MAX + ORDER_KEY_BYTES_MAX + 2 * NAME_BYTES_MAX + SCHEDULE_ID_BYTES_MAX + 1024;
-/// Largest encoded task without its payload, in bytes: headers and key at their limits, and
+/// Largest encoded task without its payload, in bytes: headers, key and chain at their limits, and
 /// whatever else stands in it.
 pub const TASK_HEAD_BYTES_MAX: usize = HEADERS_MAX
     * (HEADER_NAME_BYTES_MAX + HEADER_VALUE_BYTES_MAX + HEADER_FRAME_BYTES)
     + RECORD_KEY_BYTES_MAX
+    + CHAIN_BYTES_MAX
     + TASK_FRAME_BYTES;
 /// Largest encoded task, in bytes.
 pub const TASK_BYTES_MAX: usize = TASK_HEAD_BYTES_MAX + PAYLOAD_BYTES_MAX;

@@ -47,6 +47,16 @@ impl From<OutcomeKind> for TaskState {
 }
 
 choice!(
+    /// How a run that has begun is cancelled.
+    RunCancel, "running" {
+        /// It is asked to stop, and killed when it has not after the worker's grace.
+        Ask = "ask",
+        /// It is killed at once.
+        Kill = "kill",
+    }
+);
+
+choice!(
     /// Whether a schedule runs.
     ScheduleStatus, "state" {
         /// It has a next time.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use crate::chain::Chain;
 use crate::name::{Namespace, OrderKey, QueueName, ScheduleId, TaskId};
 use crate::partition_id::PartitionId;
 use crate::policy::{Guarantee, Precision, Priority, RetryPolicy};
@@ -125,6 +126,8 @@ pub struct Task {
     pub replay_of: Option<Timestamp>,
     /// The schedule it stems from.
     pub origin: Option<Origin>,
+    /// What follows its end.
+    pub chain: Chain,
     /// What the Kafka record it came as had that the other fields cannot say.
     pub verbatim: Option<Box<Verbatim>>,
 }
@@ -149,6 +152,7 @@ impl Task {
             first_due: due,
             replay_of: None,
             origin: None,
+            chain: Chain::default(),
             verbatim: None,
         }
     }

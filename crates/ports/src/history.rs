@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey, Timestamp};
+use minutehand_model::{
+    Namespace, Outcome, OutcomeKind, PartitionId, QueueName, TaskKey, Timestamp,
+};
 
 use crate::PortError;
 
@@ -43,11 +45,65 @@ pub struct HistoryEntry {
     pub outcome: Outcome,
 }
 
+/// Ends of attempts that are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedQuery {
+    /// The namespace of their tasks.
+    pub namespace: Namespace,
+    /// How they ended.
+    pub kind: OutcomeKind,
+    /// The queue they were published to; `None`: any.
+    pub queue: Option<QueueName>,
+    /// Those before this place, told by the page before; `None`: the newest.
+    pub before: Option<EndedPlace>,
+    /// Most on a page.
+    pub count_max: usize,
+}
+
+/// A place among the ends that a store keeps: a number and a text that say something to it alone.
+pub type EndedPlace = (i64, String);
+
+/// Ends of attempts, the newest first. A page may be short, or empty, and have more behind it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EndedPage {
+    /// Each with the names of its task, and its place.
+    pub ended: Vec<(EndedPlace, Outcome)>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<EndedPlace>,
+}
+
+impl EndedQuery {
+    /// Whether an end is looked for, wherever it stands.
+    pub fn wants(&self, outcome: &Outcome) -> bool {
+        outcome.kind == self.kind
+            && outcome.task.as_ref().is_some_and(|task| {
+                task.namespace == self.namespace
+                    && self.queue.as_ref().is_none_or(|queue| *queue == task.queue)
+            })
+    }
+
+    /// A page of ends that are wanted, the newest first, each with its place.
+    pub fn page(&self, found: impl Iterator<Item = (EndedPlace, Outcome)>) -> EndedPage {
+        let mut ended: Vec<_> = found.take(self.count_max + 1).collect();
+        let has_more = ended.len() > self.count_max;
+        ended.truncate(self.count_max);
+        let last = ended.last().map(|(place, _)| place.clone());
+        EndedPage {
+            next: last.filter(|_| has_more),
+            ended,
+        }
+    }
+}
+
 /// What has been.
 #[async_trait]
 pub trait History: Send + Sync + 'static {
     /// The outcomes of a task's attempts, oldest first.
     async fn outcomes(&self, key: TaskKey) -> Result<Vec<Outcome>, PortError>;
+
+    /// The ends of attempts of a namespace that are kept with their tasks' names, the newest first.
+    /// A store looks at a bounded number of them for a page, and may keep to the newest.
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage, PortError>;
 
     /// Lists the dead letters of a queue from a number on (0 for the start).
     async fn dead_letters(

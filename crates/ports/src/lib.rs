@@ -22,7 +22,9 @@ mod timetable;
 
 pub use coordinator::Coordinator;
 pub use error::{ErrorClass, PortError};
-pub use history::{DeadLetter, DeadLetterPage, History, HistoryEntry};
+pub use history::{
+    DeadLetter, DeadLetterPage, EndedPage, EndedPlace, EndedQuery, History, HistoryEntry,
+};
 pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
 pub use output::{Output, OutputError, OutputRecord, refuse_output};
 pub use queue::{Claim, Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement};

@@ -6,7 +6,7 @@ use minutehand_model::{
     DeliveryToken, Epoch, LastWord, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp,
 };
 
-use crate::{DeadLetter, ErrorClass, Output, PortError, StopReceiver};
+use crate::{DeadLetter, ErrorClass, Output, PortError, Stop, StopReceiver};
 
 /// Where a delivery stands in its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,7 +51,7 @@ pub struct Settlement {
     /// was handed out under it, nothing is settled, whoever has it now. `None` says it in the name
     /// of whoever has it.
     pub held_as: Option<DeliveryToken>,
-    /// Encoded commands: a retry, a completion. They are durable in the same step, and each is
+    /// Encoded commands: a retry, a completion, the task that follows. They are durable in the same step, and each is
     /// appended to its log once: at once, or by the partition's owner.
     pub commands: Vec<(PartitionId, Bytes)>,
     /// A dead letter to keep.
@@ -194,6 +194,13 @@ pub trait ExecutionQueue: Send + Sync + 'static {
     fn share(&self, _queue: &QueueName, _group: &str) -> f64 {
         1.0
     }
+
+    /// How many partitions tasks are spread over: by it a task that follows another finds its home.
+    fn partitions(&self) -> u32;
+
+    /// Asks whoever runs executions of a queue to stop some runs, in every process. It reaches those
+    /// that run or wait now; a process that starts later may not hear of it.
+    async fn ask_to_stop(&self, queue: &QueueName, stops: Vec<Stop>) -> Result<(), PortError>;
 
     /// Stop requests published from now on. The last ones before may come as well: a run that they
     /// mean may still wait.

@@ -10,6 +10,7 @@
 //! are not known are passed over.
 
 pub mod block;
+mod chain;
 pub mod checkpoint;
 pub mod command;
 pub mod dead_letter;

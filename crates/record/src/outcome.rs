@@ -1,12 +1,15 @@
 //! The end of one attempt, as history keeps it.
 
 use bytes::Bytes;
-use minutehand_model::{ExecutionId, Outcome, Timestamp};
+use minutehand_model::{
+    EndedTask, ExecutionId, Namespace, OrderKey, Outcome, QueueName, TaskId, Timestamp,
+};
 use prost::Message;
 
 use crate::envelope::{key, seal, unseal};
 use crate::error::{DecodeError, Fault};
 use crate::policy::{outcome, outcome_number};
+use crate::task::order_key;
 
 const WHAT: &str = "outcome";
 
@@ -27,10 +30,23 @@ struct OutcomeMessage {
     started_at_ms: i64,
     #[prost(sint64, tag = "7")]
     ended_at_ms: i64,
+    /// With the next two, absent where only the key says whose it was.
+    #[prost(string, tag = "8")]
+    namespace: String,
+    #[prost(string, tag = "9")]
+    id: String,
+    #[prost(string, tag = "10")]
+    queue: String,
+    #[prost(string, tag = "11")]
+    order_key: String,
 }
 
 /// The bytes of an outcome.
 pub fn encode(outcome: &Outcome) -> Bytes {
+    let named = |name: fn(&EndedTask) -> &str| {
+        let task = outcome.task.as_deref();
+        task.map(name).unwrap_or_default().to_owned()
+    };
     seal(&OutcomeMessage {
         execution: Bytes::copy_from_slice(&outcome.execution.0.to_be_bytes()),
         attempt: outcome.attempt,
@@ -39,6 +55,10 @@ pub fn encode(outcome: &Outcome) -> Bytes {
         due_ms: outcome.due.as_millis(),
         started_at_ms: outcome.started_at.as_millis(),
         ended_at_ms: outcome.ended_at.as_millis(),
+        namespace: named(|task| task.namespace.as_str()),
+        id: named(|task| task.id.as_str()),
+        queue: named(|task| task.queue.as_str()),
+        order_key: named(|task| task.order_key.as_ref().map_or("", OrderKey::as_str)),
     })
 }
 
@@ -58,6 +78,17 @@ pub fn decode(bytes: &Bytes) -> Result<Outcome, DecodeError> {
             due: Timestamp::from_millis(message.due_ms),
             started_at: Timestamp::from_millis(message.started_at_ms),
             ended_at: Timestamp::from_millis(message.ended_at_ms),
+            task: match message.id.is_empty() {
+                true => None,
+                false => Some(Box::new(EndedTask {
+                    namespace: Namespace::parse(&message.namespace)?,
+                    id: TaskId::parse(&message.id)?,
+                    order_key: order_key(&message.order_key)?
+                        .map(OrderKey::parse)
+                        .transpose()?,
+                    queue: QueueName::parse(&message.queue)?,
+                })),
+            },
         })
     };
     parse(message).map_err(|fault| fault.of(WHAT))

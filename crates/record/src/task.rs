@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
+use minutehand_model::limits::CHAIN_BYTES_MAX;
 use minutehand_model::run::names_a_run;
 use minutehand_model::{
-    IdParts, Namespace, OrderKey, Origin, Priority, QueueName, RecordKey, ScheduleId, Task, TaskId,
-    TaskKey, TaskRecord, Timestamp, Verbatim,
+    Branch, Chain, ChainedTask, IdParts, Namespace, OrderKey, Origin, Priority, QueueName,
+    RecordKey, ScheduleId, Task, TaskId, TaskKey, TaskRecord, Timestamp, Verbatim,
 };
 use prost::Message;
 
@@ -22,8 +23,8 @@ use crate::policy::{
     RetryMessage, guarantee, guarantee_number, precision, precision_number, priority,
     priority_number, retry, retry_message,
 };
-use crate::wire::{Reader, put_bytes_field, put_number_field, to_zigzag};
-use crate::{VERSION, policy};
+use crate::wire::{Reader, Value, put_bytes_field, put_number_field, to_zigzag};
+use crate::{VERSION, chain, policy};
 
 /// Field numbers of the message, as in `schema/records.proto`.
 mod field {
@@ -46,7 +47,15 @@ mod field {
     pub(super) const REPLAY_OF_MS: u32 = 18;
     pub(super) const ORDER_KEY: u32 = 19;
     pub(super) const PRIORITY: u32 = 20;
+    pub(super) const ON_SUCCESS: u32 = 24;
+    pub(super) const ON_FAILURE: u32 = 25;
 }
+
+/// The fields of what follows.
+const CHAIN_FIELDS: [(u32, Branch); 2] = [
+    (field::ON_SUCCESS, Branch::Success),
+    (field::ON_FAILURE, Branch::Failure),
+];
 
 /// Field numbers of a header.
 mod header_field {
@@ -138,6 +147,11 @@ fn encode_to(buffer: &mut BytesMut, task: &Task) {
     }
     for (name, value) in task.header_bytes() {
         put_bytes_field(buffer, field::HEADER, &header_message(name, value));
+    }
+    for (number, branch) in CHAIN_FIELDS {
+        if let Some(next) = task.chain.on(branch) {
+            put_bytes_field(buffer, number, &chain::encode(next));
+        }
     }
     if let Some(verbatim) = &task.verbatim {
         put_verbatim(buffer, verbatim);
@@ -314,6 +328,7 @@ fn task_from(encoded: &Bytes) -> Result<Task, Fault> {
         first_due: tail.first_due.unwrap_or(head.due),
         replay_of: tail.replay_of,
         origin: tail.origin,
+        chain: tail.chain,
         verbatim: tail.verbatim.boxed(),
     })
 }
@@ -346,7 +361,7 @@ impl<'a> Head<'a> {
             priority: None,
             has_origin: false,
         };
-        let (mut version, mut due_ms, mut payload_bytes) = (0, None, 0);
+        let (mut version, mut due_ms, mut payload_bytes, mut chain_bytes) = (0, None, 0, 0);
         let mut reader = Reader::new(bytes);
         while let Some((number, value)) = reader.field()? {
             match number {
@@ -364,6 +379,13 @@ impl<'a> Head<'a> {
                 field::REPLAY_OF_MS => drop(value.signed("replay_of_ms")?),
                 field::ORIGIN => head.has_origin = !value.bytes("origin")?.is_empty(),
                 field::RETRY => drop(value.bytes("retry")?),
+                field::ON_SUCCESS | field::ON_FAILURE => {
+                    let branch = branch_of(number);
+                    let next = value.bytes(branch.field())?;
+                    // What follows may be read years later: it is refused now, or never.
+                    chain::decode(branch, next)?;
+                    chain_bytes += next.len();
+                }
                 field::HEADER => drop(value.bytes("header")?),
                 field::PAYLOAD => {
                     let payload = value.bytes("payload")?;
@@ -377,6 +399,7 @@ impl<'a> Head<'a> {
             }
         }
         check_version(Some(u8::try_from(version).unwrap_or(u8::MAX)))?;
+        check_chain(chain_bytes)?;
         check_head(bytes.len() - payload_bytes)?;
         head.due = civil_time("due_ms", due_ms.ok_or("due_ms is missing")?)?;
         Ok(head)
@@ -389,6 +412,7 @@ struct Tail {
     first_due: Option<Timestamp>,
     replay_of: Option<Timestamp>,
     origin: Option<Origin>,
+    chain: Chain,
     retry: Option<RetryMessage>,
     headers: Vec<(String, String)>,
     payload: Bytes,
@@ -402,6 +426,7 @@ impl Tail {
             first_due: None,
             replay_of: None,
             origin: None,
+            chain: Chain::default(),
             retry: None,
             headers: Vec::new(),
             payload: Bytes::new(),
@@ -422,6 +447,8 @@ impl Tail {
                 }
                 field::ORIGIN => tail.origin = Some(origin(value.bytes("origin")?)?),
                 field::RETRY => tail.retry = Some(RetryMessage::decode(value.bytes("retry")?)?),
+                field::ON_SUCCESS => tail.chain.on_success = Some(next(number, value)?),
+                field::ON_FAILURE => tail.chain.on_failure = Some(next(number, value)?),
                 field::HEADER => tail.push_header(bytes, value.bytes("header")?)?,
                 field::PAYLOAD => tail.payload = bytes.slice_ref(value.bytes("payload")?),
                 field::RECORD_KEY => key = Some(bytes.slice_ref(value.bytes("record_key")?)),
@@ -453,6 +480,30 @@ impl Tail {
         self.headers.push((name.to_owned(), text.to_owned()));
         Ok(())
     }
+}
+
+/// What follows on the branch of a field.
+fn next(number: u32, value: Value<'_>) -> Result<Box<ChainedTask>, Fault> {
+    let branch = branch_of(number);
+    chain::decode(branch, value.bytes(branch.field())?).map(Box::new)
+}
+
+const fn branch_of(number: u32) -> Branch {
+    match number {
+        field::ON_FAILURE => Branch::Failure,
+        _ => Branch::Success,
+    }
+}
+
+/// Refuses a chain above the limit: both its branches together.
+fn check_chain(bytes: usize) -> Result<(), Fault> {
+    if bytes > CHAIN_BYTES_MAX {
+        return Err(format!(
+            "on_success and on_failure are {bytes} bytes long together; at most {CHAIN_BYTES_MAX} are allowed"
+        )
+        .into());
+    }
+    Ok(())
 }
 
 fn origin(bytes: &[u8]) -> Result<Origin, Fault> {

@@ -139,12 +139,11 @@ async fn claim(
         claims.iter().all(|claim| claim.ticket.is_claimed),
         "only what runs at most once is settled before it runs"
     );
-    let now = settings.now();
     let claim = |claim: &Prepared| {
         let id = claim.ticket.delivery;
         Claim {
             id,
-            last_word: last_word(id, &claim.execution, settings.history, now),
+            last_word: last_word(id, &claim.execution, settings),
         }
     };
     let (mut parts, mut ours) = (Parts::of(claims), Vec::new());
@@ -200,6 +199,7 @@ async fn set_aside(
     let mut refused = error;
     for settlement in instead(
         told,
+        settings,
         Occasion {
             queue,
             now: settings.now(),

@@ -2,16 +2,22 @@
 //! randomness of its own.
 
 use bytes::Bytes;
-use minutehand_model::limits::RETRY_DELAY_MS_MAX;
-use minutehand_model::{Command, OutcomeKind, PartitionId, Task, Timestamp};
+use minutehand_model::limits::{RESULT_BYTES_MAX, RETRY_DELAY_MS_MAX};
+use minutehand_model::{ChainEnd, Command, OutcomeKind, PartitionId, Task, Timestamp};
 use minutehand_ports::DeadLetter;
 use minutehand_record::task;
 
 use crate::handler::Verdict;
 use crate::run::StopCause;
 
-/// Longest reason or detail that is kept, in bytes.
+/// Longest reason that is kept, in bytes; of a success [`RESULT_BYTES_MAX`] are.
 pub const DETAIL_BYTES_MAX: usize = minutehand_model::limits::REASON_BYTES_MAX;
+
+/// What the history says of cancelled runs: how it came to their end.
+pub(crate) const NOT_BEGUN: &str = "it was cancelled before it had begun";
+const ASKED: &str = "it was asked to stop, and stopped";
+const KILLED: &str =
+    "it was killed: it had not stopped when it was asked to, or was not to be asked";
 
 /// A run that has ended.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +39,13 @@ pub struct Ended<'a> {
 pub struct Decision {
     /// How the attempt ended.
     pub kind: OutcomeKind,
-    /// Why it failed, or what the executor says of it; at most [`DETAIL_BYTES_MAX`] bytes.
+    /// Why it failed, at most [`DETAIL_BYTES_MAX`] bytes; or what a success says, at most
+    /// [`RESULT_BYTES_MAX`].
     pub detail: String,
     /// Commands for the log of the partition: a retry, or a completion.
     pub commands: Vec<Command>,
+    /// The task that follows; it is created in its own home.
+    pub chained: Option<Task>,
     /// The dead letter, when the task was given up.
     pub dead_letter: Option<DeadLetter>,
 }
@@ -48,15 +57,19 @@ pub struct Decision {
 ///   later (at most thirty days), and always after its predecessor's due time. An at-most-once task
 ///   never is. `give_due` turns that time into one that no other task of the id has.
 /// - After the last attempt, and when the handler discards it, the task becomes a dead letter.
-/// - At the end of the chain, never before a retry, the schedule that waits for the run is told.
+/// - After the last attempt, never before a retry, the schedule that waits for the run is told, and
+///   the task that is to follow this end is created.
 pub fn decide(
     ended: Ended<'_>,
     verdict: Verdict,
     give_due: impl FnOnce(Timestamp) -> Timestamp,
 ) -> Decision {
     let decision = match verdict {
-        Verdict::Success { detail } => over(ended, OutcomeKind::Succeeded, shortened(detail)),
-        Verdict::Cancelled => over(ended, OutcomeKind::Cancelled, String::new()),
+        Verdict::Success { detail } => {
+            over(ended, OutcomeKind::Succeeded, cut(detail, RESULT_BYTES_MAX))
+        }
+        Verdict::Cancelled => over(ended, OutcomeKind::Cancelled, ASKED.to_owned()),
+        Verdict::Killed => over(ended, OutcomeKind::Cancelled, KILLED.to_owned()),
         Verdict::Discard { reason } => given_up(ended, shortened(reason)),
         Verdict::Failure {
             reason,
@@ -68,6 +81,7 @@ pub fn decide(
                     kind: OutcomeKind::Retried,
                     detail,
                     commands: vec![retry(ended.task, give_due(due))],
+                    chained: None,
                     dead_letter: None,
                 },
                 None => given_up(ended, detail),
@@ -100,7 +114,15 @@ impl Decision {
             "a retry is one task, due after the one before: at the same time it would be that one"
         );
         assert!(
-            self.detail.len() <= DETAIL_BYTES_MAX,
+            !is_retried || self.chained.is_none(),
+            "what is tried again has not ended"
+        );
+        let bytes_max = match self.kind {
+            OutcomeKind::Succeeded => RESULT_BYTES_MAX,
+            _ => DETAIL_BYTES_MAX,
+        };
+        assert!(
+            self.detail.len() <= bytes_max,
             "what is kept of it is bounded"
         );
     }
@@ -115,7 +137,8 @@ impl Decision {
 pub fn after_stop(verdict: Option<Verdict>, cause: StopCause, timeout_ms: i64) -> Option<Verdict> {
     match (cause, verdict) {
         (_, Some(verdict @ (Verdict::Success { .. } | Verdict::Discard { .. }))) => Some(verdict),
-        (StopCause::Requested, _) => Some(Verdict::Cancelled),
+        (StopCause::Requested, Some(_)) => Some(Verdict::Cancelled),
+        (StopCause::Requested, None) => Some(Verdict::Killed),
         (StopCause::ShuttingDown, _) => None,
         (
             StopCause::TimedOut,
@@ -130,7 +153,7 @@ pub fn after_stop(verdict: Option<Verdict>, cause: StopCause, timeout_ms: i64) -
                 retry_after_ms,
             })
         }
-        (StopCause::TimedOut, Some(Verdict::Cancelled)) => {
+        (StopCause::TimedOut, Some(Verdict::Cancelled | Verdict::Killed)) => {
             Some(Verdict::failure(format!("timed out after {timeout_ms} ms")))
         }
         (StopCause::TimedOut, None) => Some(Verdict::failure(format!(
@@ -174,10 +197,16 @@ fn retry(task: &Task, due: Timestamp) -> Command {
 
 fn over(ended: Ended<'_>, kind: OutcomeKind, detail: String) -> Decision {
     let commands = Command::completed(ended.task, kind).into_iter().collect();
+    let chained = ended.task.chained(ChainEnd {
+        kind,
+        said: &detail,
+        at: ended.at,
+    });
     Decision {
         kind,
         detail,
         commands,
+        chained,
         dead_letter: None,
     }
 }
@@ -199,7 +228,11 @@ fn given_up(ended: Ended<'_>, reason: String) -> Decision {
 }
 
 /// The text, cut to [`DETAIL_BYTES_MAX`] bytes between two characters.
-pub(crate) fn shortened(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(DETAIL_BYTES_MAX));
+pub(crate) fn shortened(text: String) -> String {
+    cut(text, DETAIL_BYTES_MAX)
+}
+
+fn cut(mut text: String, bytes_max: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes_max));
     text
 }

@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use minutehand_model::{Command, Outcome, OutcomeKind, PartitionId, QueueName, Task, TaskKey};
+use minutehand_model::{
+    Command, EndedTask, Outcome, OutcomeKind, PartitionId, QueueName, Task, TaskKey,
+};
 use minutehand_ports::{DeadLetter, Delivery, Output, Report, Settlement};
 use minutehand_record::{DecodeError, command};
 use tracing::warn;
 
 use crate::attempt::{Prepared, Ticket};
 use crate::commit::Batch;
-use crate::decide::{Ended, decide, shortened};
+use crate::decide::{Decision, Ended, NOT_BEGUN, decide, shortened};
 use crate::handler::Verdict;
 use crate::observer::EndedRun;
 use crate::refused::Told;
@@ -59,7 +61,10 @@ impl Batch {
             at: ended_at,
             random,
         };
-        let decision = decide(ended, verdict, |due| settings.dues.give(ticket.key, due));
+        let mut decision = decide(ended, verdict, |due| settings.dues.give(ticket.key, due));
+        if decision.kind == OutcomeKind::Cancelled && !run.has_begun() {
+            NOT_BEGUN.clone_into(&mut decision.detail);
+        }
         settings
             .gates
             .ended(settings, queue, ticket.delivery, decision.kind);
@@ -78,6 +83,7 @@ impl Batch {
             OutcomeKind::Succeeded => output(settings, queue, run, &decision.detail),
             _ => Output::default(),
         };
+        let commands = what_follows(settings, ended, &decision);
         let outcome = history
             .wants(decision.kind, task.origin.is_some())
             .then(|| Outcome {
@@ -88,9 +94,10 @@ impl Batch {
                 due: task.due,
                 started_at: run.started_at(),
                 ended_at,
+                task: Some(Box::new(EndedTask::of(task))),
             });
         let end = End {
-            commands: encoded(partition, &decision.commands),
+            commands,
             dead_letter: decision.dead_letter,
             outcome: outcome.map(|outcome| (ticket.key, outcome)),
             output,
@@ -258,6 +265,20 @@ fn gone(key: TaskKey) -> Vec<Command> {
         kind: OutcomeKind::Expired,
     };
     is_ours.then_some(completed).into_iter().collect()
+}
+
+/// Commands for the log of a run's partition, and for the homes of tasks that follow its end.
+fn what_follows(
+    settings: &Settings,
+    ended: Ended<'_>,
+    decision: &Decision,
+) -> Vec<(PartitionId, bytes::Bytes)> {
+    let next = decision.chained.as_ref();
+    let letter = decision.dead_letter.as_ref();
+    let mut commands = encoded(ended.partition, &decision.commands);
+    commands.extend(next.map(|next| settings.creation_at_home(next)));
+    commands.extend(letter.and_then(|letter| settings.told_of(ended.task, letter)));
+    commands
 }
 
 fn encoded(partition: PartitionId, commands: &[Command]) -> Vec<(PartitionId, bytes::Bytes)> {

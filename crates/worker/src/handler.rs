@@ -12,7 +12,8 @@ use crate::run::Run;
 pub enum Verdict {
     /// The effect happened.
     Success {
-        /// What history keeps of it; may be empty, at most 4 KiB are kept.
+        /// Its result: what history keeps of it and a chained task is given; may be empty, at most
+        /// 64 KiB are kept.
         detail: String,
     },
     /// The effect did not happen, or nobody knows; the task's retry policy says what comes next.
@@ -29,6 +30,8 @@ pub enum Verdict {
     },
     /// The run was given up because it was asked to stop; there is no further attempt.
     Cancelled,
+    /// The same of a run that did not stop by itself, or was not to be asked: it was ended.
+    Killed,
 }
 
 impl Verdict {

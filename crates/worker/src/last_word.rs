@@ -1,28 +1,36 @@
 //! What is told of an at-most-once run when its worker dies before it can tell the end.
 
-use minutehand_model::{Command, Execution, LastWord, Outcome, OutcomeKind, Timestamp};
+use minutehand_model::{ChainEnd, Command, EndedTask, Execution, LastWord, Outcome, OutcomeKind};
 use minutehand_ports::DeliveryId;
 use minutehand_record::command;
 
-use crate::settings::HistoryPolicy;
+use crate::settings::Settings;
+
+const LOST: &str = "its worker ended before the run had; nobody knows how far it had come";
 
 /// The last word of a run that is about to be claimed. `None` when nobody would hear of a success
 /// either: then a run costs no second write.
 pub(crate) fn last_word(
     delivery: DeliveryId,
     execution: &Execution,
-    history: HistoryPolicy,
-    now: Timestamp,
+    settings: &Settings,
 ) -> Option<LastWord> {
-    let task = &execution.task;
+    let (task, history, now) = (&execution.task, settings.history, settings.now());
     let is_of_a_schedule = task.origin.is_some();
     let completion = Command::completed(task, OutcomeKind::Lost);
-    if completion.is_none() && !history.wants(OutcomeKind::Succeeded, is_of_a_schedule) {
+    let chained = task.chained(ChainEnd {
+        kind: OutcomeKind::Lost,
+        said: LOST,
+        at: now,
+    });
+    let is_heard = completion.is_some() || chained.is_some();
+    if !is_heard && !history.wants(OutcomeKind::Succeeded, is_of_a_schedule) {
         return None;
     }
     let commands = completion
         .iter()
         .map(|told| (delivery.partition, command::encode(told)))
+        .chain(chained.map(|next| settings.creation_at_home(&next)))
         .collect();
     let outcome = history
         .wants(OutcomeKind::Lost, is_of_a_schedule)
@@ -30,11 +38,11 @@ pub(crate) fn last_word(
             execution: execution.id,
             attempt: task.attempt,
             kind: OutcomeKind::Lost,
-            detail: "its worker ended before the run had; nobody knows how far it had come"
-                .to_owned(),
+            detail: LOST.to_owned(),
             due: task.due,
             started_at: now,
             ended_at: now,
+            task: Some(Box::new(EndedTask::of(task))),
         });
     Some(LastWord {
         commands,

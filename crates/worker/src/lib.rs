@@ -47,6 +47,7 @@ mod dues;
 mod ends;
 mod gates;
 mod handler;
+mod hook;
 mod last_word;
 mod lease;
 mod naming;
@@ -68,6 +69,7 @@ pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
 pub use dues::GivenDues;
 pub use gates::Gates;
 pub use handler::{FnHandler, Handler, Verdict};
+pub use hook::DeadLetterHook;
 pub use lease::{
     Answered, LeaseAnswer, LeaseError, LeaseHolder, LeaseId, LeaseLimits, LeaseRequest,
     LeaseStanding, Leased, Leases, LeasesConfig,

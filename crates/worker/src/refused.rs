@@ -10,12 +10,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use minutehand_model::{Command, Outcome, OutcomeKind, QueueName, TaskKey, Timestamp};
+use minutehand_model::{ChainEnd, Command, Outcome, OutcomeKind, QueueName, TaskKey, Timestamp};
 use minutehand_ports::{DeadLetter, DeliveryId, PortError, Settlement};
 use minutehand_record::{command, task};
 
 use crate::decide::shortened;
 use crate::gates::Hold;
+use crate::settings::Settings;
 
 /// A settlement, and what is needed to set it aside.
 #[derive(Clone)]
@@ -38,7 +39,7 @@ pub(crate) struct Occasion<'a> {
 }
 
 /// What is settled instead, the most first.
-pub(crate) fn instead(told: &Told, occasion: Occasion<'_>) -> [Settlement; 2] {
+pub(crate) fn instead(told: &Told, settings: &Settings, occasion: Occasion<'_>) -> [Settlement; 2] {
     let bare = Settlement {
         held_as: told.settlement.held_as,
         ..Settlement::bare(told.settlement.id)
@@ -49,13 +50,18 @@ pub(crate) fn instead(told: &Told, occasion: Occasion<'_>) -> [Settlement; 2] {
             outcome: None,
             ..told.settlement.clone()
         },
-        false => given_up(told, occasion, bare.clone()),
+        false => given_up(told, settings, occasion, bare.clone()),
     };
     [less, bare]
 }
 
 /// The dead letter in place of what was refused; a schedule that waits hears that its run is over.
-fn given_up(told: &Told, occasion: Occasion<'_>, bare: Settlement) -> Settlement {
+fn given_up(
+    told: &Told,
+    settings: &Settings,
+    occasion: Occasion<'_>,
+    bare: Settlement,
+) -> Settlement {
     let DeliveryId { partition, .. } = told.settlement.id;
     let task = task::decode(&told.encoded).ok();
     let before = told
@@ -68,16 +74,6 @@ fn given_up(told: &Told, occasion: Occasion<'_>, bare: Settlement) -> Settlement
         Some(before) => format!("{refused}; it was given up before that: {before}"),
         None => refused,
     });
-    let commands = match &task {
-        Some(task) => {
-            let over = Command::completed(task, OutcomeKind::Dead);
-            over.iter()
-                .map(|over| (partition, command::encode(over)))
-                .collect()
-        }
-        // What was to be told of one that cannot be read is all that is known.
-        None => told.settlement.commands.clone(),
-    };
     let letter = DeadLetter {
         queue: occasion.queue.clone(),
         partition,
@@ -86,6 +82,23 @@ fn given_up(told: &Told, occasion: Occasion<'_>, bare: Settlement) -> Settlement
         attempts: task.as_ref().map_or(0, |task| task.attempt),
         reason: reason.clone(),
         encoded: told.encoded.clone(),
+    };
+    let commands = match &task {
+        Some(task) => {
+            let over = Command::completed(task, OutcomeKind::Dead);
+            let chained = task.chained(ChainEnd {
+                kind: OutcomeKind::Dead,
+                said: &reason,
+                at: occasion.now,
+            });
+            over.iter()
+                .map(|over| (partition, command::encode(over)))
+                .chain(chained.map(|next| settings.creation_at_home(&next)))
+                .chain(settings.told_of(task, &letter))
+                .collect()
+        }
+        // What was to be told of one that cannot be read is all that is known.
+        None => told.settlement.commands.clone(),
     };
     let dead = |outcome: Outcome| Outcome {
         kind: OutcomeKind::Dead,

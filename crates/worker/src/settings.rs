@@ -5,14 +5,16 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use minutehand_model::{OutcomeKind, QueueName, Timestamp, choice};
-use minutehand_ports::ExecutionQueue;
+use bytes::Bytes;
+use minutehand_model::{Command, OutcomeKind, PartitionId, QueueName, Task, Timestamp, choice};
+use minutehand_ports::{DeadLetter, ExecutionQueue};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::dues::GivenDues;
 use crate::gates::Gates;
 use crate::handler::Handler;
+use crate::hook::DeadLetterHook;
 use crate::observer::WorkerObserver;
 use crate::places::Places;
 use crate::results::ResultTopics;
@@ -78,6 +80,7 @@ pub(crate) struct Settings {
     pub(crate) random: Random,
     pub(crate) observer: Arc<dyn WorkerObserver>,
     pub(crate) history: HistoryPolicy,
+    pub(crate) dead_letter_hook: Option<DeadLetterHook>,
     /// Shared with other workers of the process.
     pub(crate) places: Places,
     pub(crate) dues: GivenDues,
@@ -93,6 +96,19 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn now(&self) -> Timestamp {
         (self.clock)()
+    }
+
+    /// The creation of the task that tells of a dead letter, where somebody is to be told.
+    pub(crate) fn told_of(&self, task: &Task, letter: &DeadLetter) -> Option<(PartitionId, Bytes)> {
+        let told = self.dead_letter_hook.as_ref()?.task(task, letter)?;
+        Some(self.creation_at_home(&told))
+    }
+
+    /// The creation of a task that follows another, and the partition that it is looked for in.
+    pub(crate) fn creation_at_home(&self, task: &Task) -> (PartitionId, Bytes) {
+        let creation = Command::Create(minutehand_record::task::record(task));
+        let home = task.home(self.port.partitions());
+        (home, minutehand_record::command::encode(&creation))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::attempt::RUN_TIMEOUT_MS_MAX;
 use crate::dues::GivenDues;
 use crate::gates::Gates;
 use crate::handler::Handler;
+use crate::hook::DeadLetterHook;
 use crate::observer::{NoObserver, WorkerObserver};
 use crate::places::Places;
 use crate::queue_loop::QueueLoop;
@@ -94,6 +95,12 @@ impl WorkerBuilder {
     /// Which ends of attempts are written to the history; all but successes when not given.
     pub fn history(mut self, history: HistoryPolicy) -> WorkerBuilder {
         self.settings.history = history;
+        self
+    }
+
+    /// Who is told of dead letters; nobody when not given.
+    pub fn dead_letter_hook(mut self, hook: Option<DeadLetterHook>) -> WorkerBuilder {
+        self.settings.dead_letter_hook = hook;
         self
     }
 
@@ -257,6 +264,7 @@ impl Worker {
             random: system_random(),
             observer: Arc::new(NoObserver),
             history: HistoryPolicy::default(),
+            dead_letter_hook: None,
             places: Places::unlimited(),
             dues: GivenDues::default(),
             gates: Gates::default(),

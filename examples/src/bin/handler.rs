@@ -109,7 +109,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 );
             }
             Verdict::Discard { reason } => println!("{payload}: dead letter, {reason}"),
-            Verdict::Cancelled => println!("{payload}: asked to stop"),
+            Verdict::Cancelled | Verdict::Killed => println!("{payload}: asked to stop"),
         }
     }
     Ok(())

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{RawOutgoing, RawProducer};
 use minutehand_model::{
-    Command, Guarantee, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId, Timestamp,
+    Chain, Command, Guarantee, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId,
+    Timestamp,
 };
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::PortError;
@@ -148,6 +149,7 @@ pub(super) fn template(queue: &QueueName) -> Task {
         origin: None,
         order_key: None,
         priority: Default::default(),
+        chain: Chain::default(),
         verbatim: None,
     }
 }

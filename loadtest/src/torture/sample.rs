@@ -1,7 +1,7 @@
 //! A small good run, made by hand: for the tests of the audit.
 
 use minutehand_model::{
-    Checkpoint, Command, Epoch, Frontier, Guarantee, LogOffset, Namespace, Place, Precision,
+    Chain, Checkpoint, Command, Epoch, Frontier, Guarantee, LogOffset, Namespace, Place, Precision,
     QueueName, RetryPolicy, Task, TaskId, TaskRecord, Timestamp,
 };
 
@@ -40,6 +40,7 @@ fn task(id: &str, due_s: i64) -> TaskRecord {
         origin: None,
         order_key: None,
         priority: Default::default(),
+        chain: Chain::default(),
         verbatim: None,
     })
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use minutehand_model::{
-    ActionTemplate, Command, DstRule, Guarantee, MisfirePolicy, Namespace, OverlapPolicy,
+    ActionTemplate, Chain, Command, DstRule, Guarantee, MisfirePolicy, Namespace, OverlapPolicy,
     Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId,
     Task, TaskId, Timestamp,
 };
@@ -239,6 +239,7 @@ impl Workload {
             origin: None,
             order_key: None,
             priority: Default::default(),
+            chain: Chain::default(),
             verbatim: None,
         };
         let partition = self.random.below(u64::from(self.partitions)) as u32;
@@ -320,6 +321,7 @@ impl Workload {
             origin: None,
             order_key: None,
             priority: Default::default(),
+            chain: Chain::default(),
             verbatim: None,
         };
         encoded(Command::Create(minutehand_record::task::record(&task)))

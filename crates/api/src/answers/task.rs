@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Offset, PartitionNumber, page};
-use crate::{Problem, Retry};
+use crate::{ChainedTask, Problem, Retry};
 
 /// Where a created task stands: keep it to find the task again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -88,6 +88,15 @@ pub struct Task {
     /// The id of the schedule that it is a run of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
+    /// The task that is created when it has succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_success: Option<ChainedTask>,
+    /// The task that is created when it was given up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<ChainedTask>,
+    /// What the run that succeeded has said, while the history keeps it: up to 64 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
     /// How its runs ended, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<Outcome>,
@@ -102,7 +111,7 @@ pub struct Outcome {
     pub attempt: u32,
     /// How it ended.
     pub outcome: OutcomeKind,
-    /// Why it failed, or what the executor says of it.
+    /// Why it failed, or what the executor says of it; of more than 4 KiB the beginning.
     pub detail: String,
     /// When the handler started.
     #[schema(format = DateTime)]
@@ -122,7 +131,7 @@ pub struct TaskDetails {
     pub earlier: Vec<Task>,
 }
 
-/// Tasks in order of due time and id.
+/// Tasks: those that wait in order of due time and id, those that have ended the newest end first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TaskPage {
     /// The tasks. A page may be short, or empty, and have more behind it.
@@ -138,6 +147,11 @@ page!(TaskPage, tasks: Task);
 pub struct CancelledTasks {
     /// One for each.
     pub cancelled: Vec<Task>,
+    /// The due times whose runs were asked to stop, or killed: `?running=…`. The history tells how
+    /// they ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(format = DateTime)]
+    pub stopping: Vec<String>,
 }
 
 /// A line of the answer to a bulk creation in lines: first the summary, then the refused lines in

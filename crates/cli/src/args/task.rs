@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use minutehand_api::NewChainedTask;
+use minutehand_model::{RunCancel, TaskState};
 
 use super::schedule::ActionArgs;
 use super::server::ServerArgs;
+use super::values::word;
 use crate::output::duration::checked;
 use crate::output::time::parse_time;
 
@@ -33,7 +36,7 @@ pub(crate) enum TaskVerb {
         /// The task's id.
         id: String,
     },
-    /// Cancel a task that has not run.
+    /// Cancel a task that has not run, or its runs.
     Cancel {
         /// The task's id.
         id: String,
@@ -43,6 +46,12 @@ pub(crate) enum TaskVerb {
         /// Only at this due time; otherwise at every one at which it waits.
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         due_at: Option<String>,
+        /// Cancel its runs as well: ask them to stop, or kill them.
+        #[arg(long, value_name = "HOW", value_parser = word::<RunCancel>())]
+        running: Option<RunCancel>,
+        /// The queue that it was published to, where the server does not know any more.
+        #[arg(long, requires = "running")]
+        queue: Option<String>,
     },
     /// Run a task at another time.
     Reschedule(TaskMoveArgs),
@@ -67,8 +76,23 @@ pub(crate) struct TaskCreateArgs {
     /// How long from now it runs: 90s, 5m, 1h30m, 1.5h, 2d, PT5M.
     #[arg(long = "in", value_name = "DURATION", allow_hyphen_values = true, value_parser = checked)]
     pub(crate) delay: Option<String>,
+    /// The task to create when it has succeeded, as the HTTP API takes it:
+    /// {"queue":"invoices","delay":"5m"}. Without a payload it is given the result.
+    #[arg(long, value_name = "JSON", value_parser = chained)]
+    pub(crate) on_success: Option<String>,
+    /// The task to create when it was given up. Without a payload it is given the reason.
+    #[arg(long, value_name = "JSON", value_parser = chained)]
+    pub(crate) on_failure: Option<String>,
     #[command(flatten)]
     pub(crate) action: ActionArgs,
+}
+
+/// A chained task in JSON, as it was written.
+fn chained(text: &str) -> Result<String, String> {
+    match NewChainedTask::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +119,12 @@ pub(crate) struct TaskMoveArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TaskListArgs {
+    /// Those that have ended so, the newest first; those that wait unless given.
+    #[arg(long, value_name = "STATE", value_parser = word::<TaskState>())]
+    pub(crate) state: Option<TaskState>,
+    /// Only of this queue.
+    #[arg(long)]
+    pub(crate) queue: Option<String>,
     /// Due at or after this time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) from: Option<String>,

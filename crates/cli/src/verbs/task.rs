@@ -1,7 +1,7 @@
 //! `minutehand task …`
 
 use minutehand_api::routes::{TASK, TASKS};
-use minutehand_api::{Duration, Task, TaskHandle, TaskMove, TaskPage, Text};
+use minutehand_api::{Duration, NewChainedTask, Task, TaskHandle, TaskMove, TaskPage, Text};
 use minutehand_model::MoveMode;
 use reqwest::Method;
 use serde_json::Value;
@@ -40,14 +40,21 @@ pub(super) async fn run(
                 .body;
             show(&task, console, json)
         }
-        TaskVerb::Cancel { id, key, due_at } => {
-            let answer = client
-                .delete(
-                    &routes.of_id(TASK, &id),
-                    &[("key", key), ("due_at", due_at)],
-                )
-                .await?
-                .body;
+        TaskVerb::Cancel {
+            id,
+            key,
+            due_at,
+            running,
+            queue,
+        } => {
+            let running = running.map(|how| how.to_string());
+            let query = [
+                ("key", key),
+                ("due_at", due_at),
+                ("running", running),
+                ("queue", queue),
+            ];
+            let answer = client.delete(&routes.of_id(TASK, &id), &query).await?.body;
             done(&format!("cancelled {id}"), &id, &answer, console, json)
         }
         TaskVerb::Reschedule(args) => reschedule(&client, &routes, &args, console, json).await,
@@ -74,6 +81,8 @@ async fn create(
     task.id = args.id.as_deref().map(Text::from);
     task.key = args.key.as_deref().map(Text::from);
     (task.due_at, task.delay) = when(args.at.as_deref(), args.delay.as_deref())?;
+    task.on_success = chained(args.on_success.as_deref());
+    task.on_failure = chained(args.on_failure.as_deref());
     let answer = client.send(Method::POST, &routes.of(TASKS), &task).await?;
     if json {
         return console.json(&answer.body);
@@ -84,6 +93,11 @@ async fn create(
         CREATED => format!("created {id}, due {due}"),
         _ => format!("{id}, due {due}, was there already: nothing was created"),
     })
+}
+
+/// What follows a task. Arguments hold texts that have been checked.
+fn chained(text: Option<&str>) -> Option<NewChainedTask<'_>> {
+    text.and_then(|text| minutehand_api::json::read(text.as_bytes()).ok())
 }
 
 /// The due time of a request; one of the two arguments must be there.
@@ -139,6 +153,8 @@ async fn list_tasks(
     json: bool,
 ) -> Result<(), Failure> {
     let query = [
+        ("state", args.state.map(|state| state.to_string())),
+        ("queue", args.queue.clone()),
         ("from", args.from.clone()),
         ("until", args.until.clone()),
         ("prefix", args.prefix.clone()),

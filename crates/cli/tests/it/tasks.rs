@@ -48,6 +48,32 @@ async fn create_sends_what_was_typed_and_says_when() {
 }
 
 #[tokio::test]
+async fn what_follows_is_sent_as_it_was_written() {
+    let server = Server::always(201, &handle("t", "2026-11-24T09:00:00Z"));
+    let next =
+        r#"{"queue":"invoices","delay":"5m","on_failure":{"queue":"alerts","payload":{"n":1.50}}}"#;
+    let mut words = vec!["task", "create", "--server", &server.url];
+    words.extend(["-q", "q", "--in", "1s", "--on-success", next]);
+    run(&words).await.ok();
+    let sent = server.request().json();
+    assert_eq!(
+        sent["on_success"],
+        serde_json::from_str::<serde_json::Value>(next).unwrap()
+    );
+    assert_eq!(sent.get("on_failure"), None);
+}
+
+#[tokio::test]
+async fn ended_tasks_are_listed_by_state_and_queue() {
+    let server = Server::always(200, r#"{"tasks":[]}"#);
+    let mut words = vec!["task", "list", "--state", "dead", "--queue", "mail"];
+    words.extend(["--server", &server.url]);
+    run(&words).await.ok();
+    let line = "GET /v1/namespaces/default/tasks?state=dead&queue=mail&limit=100";
+    assert_eq!(server.request().line, line);
+}
+
+#[tokio::test]
 async fn bytes_that_are_no_text_travel_in_base64() {
     let server = Server::always(201, &handle("t", "2026-11-24T09:00:00Z"));
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -9,7 +9,7 @@ use minutehand_model::time::HOUR_MS;
 use minutehand_model::{PartitionId, QueueName, Timestamp};
 use minutehand_ports::{
     Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report,
-    Settlement, StopReceiver, refuse_output,
+    Settlement, Stop, StopReceiver, refuse_output,
 };
 use minutehand_record::publication;
 
@@ -34,6 +34,10 @@ const LOAD_BYTES: usize = 4 << 20;
 
 #[async_trait]
 impl ExecutionQueue for EmbeddedStore {
+    fn partitions(&self) -> u32 {
+        self.shared().logs.len() as u32
+    }
+
     async fn poll(
         &self,
         queue: &QueueName,
@@ -127,6 +131,14 @@ impl ExecutionQueue for EmbeddedStore {
             view.let_go(&group, &ids);
             last_words::let_go(state, writes, &queue, &group, &ids)
         });
+    }
+
+    async fn ask_to_stop(&self, queue: &QueueName, stops: Vec<Stop>) -> Result<(), PortError> {
+        let shared = self.shared();
+        shared.check_open(&format!("stop runs of the queue {queue}"))?;
+        shared.recent_stops.note(queue, &stops);
+        shared.queue(queue).tell_stops(&stops);
+        Ok(())
     }
 
     fn stops(&self, queue: &QueueName) -> StopReceiver {

@@ -109,7 +109,12 @@ impl Prepared {
         } else {
             0
         };
+        let outcome = match &self.outcome {
+            Some(Kept::Whole(_, encoded)) => encoded.len(),
+            Some(Kept::Brief(_)) | None => 0,
+        };
         64 + word
+            + outcome
             + commands
             + self
                 .dead_letter

@@ -213,6 +213,11 @@ impl QueueView {
         !self.stops.is_heard()
     }
 
+    /// Tells those who listen of stop requests.
+    pub(crate) fn tell_stops(&self, stops: &[Stop]) {
+        self.stops.send(stops);
+    }
+
     /// Takes in what was read from disk.
     pub(crate) fn admit(&self, partition: PartitionId, loaded: Vec<Loaded>) {
         let mut inner = self.lock();

@@ -109,6 +109,7 @@ fn outcome(index: usize) -> Outcome {
         due,
         started_at,
         ended_at,
+        task: None,
     }
 }
 

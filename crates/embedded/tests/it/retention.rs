@@ -16,6 +16,7 @@ fn outcome(attempt: u32) -> Outcome {
         due: at,
         started_at: at,
         ended_at: at,
+        task: None,
     }
 }
 

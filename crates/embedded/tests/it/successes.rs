@@ -20,6 +20,7 @@ fn success(number: u32, at: Timestamp) -> (TaskKey, Outcome) {
         due: at,
         started_at: at,
         ended_at: at.plus_millis(i64::from(number)),
+        task: None,
     };
     (TaskKey::of("default", &format!("t{number}")), outcome)
 }

@@ -10,11 +10,14 @@ use axum::response::Response;
 use bytes::Bytes;
 use minutehand_api::{
     CancelledTasks, NewTask, ProblemKind, Task, TaskDetails, TaskHandle, TaskMove, TaskPage,
-    name_refused, routes,
+    choice, name_refused, parse_queue, routes, time_text,
 };
 use minutehand_model::limits::{TASK_WAIT_MS_MAX, TASK_WAITERS_MAX};
-use minutehand_model::{OrderKey, TaskId, Timestamp};
-use minutehand_node::{InvalidField, TaskName, TaskQuery};
+use minutehand_model::{Choice, OrderKey, OutcomeKind, QueueName, TaskId, TaskState, Timestamp};
+use minutehand_node::{
+    CancelError, InvalidField, LookupError, RunsToStop, TaskName, TaskQuery, TaskView,
+};
+use minutehand_ports::EndedQuery;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{json, json_bytes};
@@ -171,12 +174,17 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
 
 #[utoipa::path(
     get, path = routes::TASKS, tag = "tasks", operation_id = "listTasks",
-    summary = "List the tasks that wait, in order of due time and id",
+    summary = "List tasks by state",
+    description = "Without a state, or with `scheduled`: those that wait, in order of due time and id. With one in which attempts \
+        end: what the history keeps of it, the newest end first; a page looks at the newest 10,000 ends behind its cursor (in a \
+        cluster at the newest 20,000 of all). A success that had nothing to say is kept without its name in `dev`, and not listed.",
     params(
         ("ns" = String, Path, description = "The namespace"),
-        ("from" = Option<String>, Query, description = "Due at or after, RFC 3339"),
-        ("until" = Option<String>, Query, description = "Due before, RFC 3339"),
-        ("prefix" = Option<String>, Query, description = "Ids that begin like this"),
+        ("state" = Option<String>, Query, description = "`scheduled` (the default), `succeeded`, `retried`, `dead`, `cancelled`, `lost` or `expired`"),
+        ("queue" = Option<String>, Query, description = "Of this queue"),
+        ("from" = Option<String>, Query, description = "Due at or after, RFC 3339; of those that wait"),
+        ("until" = Option<String>, Query, description = "Due before, RFC 3339; of those that wait"),
+        ("prefix" = Option<String>, Query, description = "Ids that begin like this; of those that wait"),
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 by default"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
     ),
@@ -191,13 +199,66 @@ pub(crate) async fn list(
     scoped: Scoped,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &["from", "until", "prefix", "limit", "cursor"])?;
-    let prefix = params.text("prefix").unwrap_or_default();
-    let (from, until) = (
-        params.text("from").unwrap_or_default(),
-        params.text("until").unwrap_or_default(),
-    );
-    let question = ["tasks", scoped.namespace.as_str(), from, until, prefix];
+    let known = [
+        "state", "queue", "from", "until", "prefix", "limit", "cursor",
+    ];
+    let params = Params::parse(&uri, &known)?;
+    let page = match wanted_kind(&params)? {
+        None => list_waiting(&api, &scoped, &params).await?,
+        Some(kind) => list_ended(&api, &scoped, &params, kind).await?,
+    };
+    Ok(json(StatusCode::OK, &page))
+}
+
+/// How what is listed has ended; `None`: it waits.
+fn wanted_kind(params: &Params) -> Result<Option<OutcomeKind>, InvalidField> {
+    let Some(word) = params.text("state") else {
+        return Ok(None);
+    };
+    let state = TaskState::of_word(word).ok();
+    let kinds = OutcomeKind::ALL.iter().copied();
+    let kind = kinds
+        .clone()
+        .find(|kind| Some(TaskState::from(*kind)) == state);
+    if kind.is_none() && state != Some(TaskState::Scheduled) {
+        let words: Vec<&str> = kinds.map(OutcomeKind::as_str).collect();
+        let limit = format!("one of scheduled, {}", words.join(", "));
+        return Err(InvalidField::new("state", "cannot be listed", limit, word));
+    }
+    let of_waiting = ["from", "until", "prefix"];
+    match of_waiting
+        .into_iter()
+        .find(|name| params.text(name).is_some())
+    {
+        Some(name) if kind.is_some() => {
+            let limit = "a question about tasks that wait: state=scheduled";
+            let given = params.text(name).unwrap_or_default();
+            Err(InvalidField::new(
+                name,
+                "is given beside state",
+                limit,
+                given,
+            ))
+        }
+        _ => Ok(kind),
+    }
+}
+
+fn wanted_queue(params: &Params) -> Result<Option<QueueName>, InvalidField> {
+    params.text("queue").map(parse_queue).transpose()
+}
+
+async fn list_waiting(api: &Api, scoped: &Scoped, params: &Params) -> Result<TaskPage, Problem> {
+    let asked = |name| params.text(name).unwrap_or_default();
+    let (prefix, namespace) = (asked("prefix"), scoped.namespace.as_str());
+    let question = [
+        "tasks",
+        namespace,
+        asked("from"),
+        asked("until"),
+        prefix,
+        asked("queue"),
+    ];
     let position: Option<(i64, String)> = params
         .text("cursor")
         .map(|text| cursor::read(&question, text))
@@ -207,6 +268,7 @@ pub(crate) async fn list(
         from: params.time("from")?,
         until: params.time("until")?,
         prefix: prefix.to_owned(),
+        queue: wanted_queue(params)?,
         start: position.map(|(due_ms, id)| (Timestamp::from_millis(due_ms), id)),
         count_max: params.number("limit", PAGE_DEFAULT, PAGE_MAX)?,
     };
@@ -218,7 +280,34 @@ pub(crate) async fn list(
         .map(|task| (task.due, task.listed_as()));
     let next = left_out.or(page.next);
     let next_cursor = next.map(|(due, name)| cursor::write(&question, &(due.as_millis(), name)));
-    Ok(json(StatusCode::OK, &TaskPage { tasks, next_cursor }))
+    Ok(TaskPage { tasks, next_cursor })
+}
+
+async fn list_ended(
+    api: &Api,
+    scoped: &Scoped,
+    params: &Params,
+    kind: OutcomeKind,
+) -> Result<TaskPage, Problem> {
+    let queue = params.text("queue").unwrap_or_default();
+    let question = ["ended", scoped.namespace.as_str(), kind.as_str(), queue];
+    let query = EndedQuery {
+        namespace: scoped.namespace.clone(),
+        kind,
+        queue: wanted_queue(params)?,
+        before: params
+            .text("cursor")
+            .map(|text| cursor::read(&question, text))
+            .transpose()?,
+        count_max: params.number("limit", PAGE_DEFAULT, PAGE_MAX)?,
+    };
+    let page = api.gateway.list_ended(&query).await?;
+    let tasks = page::entries(page.tasks.iter().map(|(_, view)| views::task(view)))?;
+    let is_cut = tasks.len() < page.tasks.len();
+    let last = tasks.len().checked_sub(1).map(|last| &page.tasks[last].0);
+    let next = if is_cut { last.cloned() } else { page.next };
+    let next_cursor = next.map(|place| cursor::write(&question, &place));
+    Ok(TaskPage { tasks, next_cursor })
 }
 
 /// The task that a path and the parameter `key` name.
@@ -295,12 +384,18 @@ pub(crate) async fn find(
 
 #[utoipa::path(
     delete, path = routes::TASK, tag = "tasks", operation_id = "cancelTask",
-    summary = "Cancel a task that has not been published",
+    summary = "Cancel a task",
+    description = "One that has not been published does not run. With `running` its runs are cancelled as well, in every process that \
+        has workers: a success that comes nevertheless counts, anything else is an end as `cancelled`, of which the history says whether \
+        it had stopped when asked, was killed, or had not begun. No attempt follows. A run whose process is asked before it starts may not hear of it.",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("id" = String, Path, description = "The id, percent-encoded"),
         ("key" = Option<String>, Query, description = "The key that it was created with"),
-        ("due_at" = Option<String>, Query, description = "Only at this due time; left out, at every one at which it waits"),
+        ("due_at" = Option<String>, Query, description = "Only at this due time (of runs, that of the first attempt); left out, at every \
+            one that is known"),
+        ("running" = Option<String>, Query, description = "What becomes of runs that have begun: `ask` them to stop, or `kill` them"),
+        ("queue" = Option<String>, Query, description = "With `running`: the queue it was published to, where that is not known any more"),
     ),
     responses(
         (status = 200, description = "Cancelled", body = CancelledTasks),
@@ -314,15 +409,41 @@ pub(crate) async fn cancel(
     scoped: Scoped,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &[KEY, "due_at"])?;
+    let params = Params::parse(&uri, &[KEY, "due_at", "running", "queue"])?;
     let (name, due) = (task_name(&scoped)?, params.time("due_at")?);
-    let cancelled = api.gateway.cancel(&name, due).await?;
-    Ok(json(
-        StatusCode::OK,
-        &CancelledTasks {
-            cancelled: cancelled.iter().map(views::task).collect(),
-        },
-    ))
+    let how = params.text("running").map(|word| choice("running", word));
+    let queue = wanted_queue(&params)?;
+    let Some(how) = how.transpose()? else {
+        if queue.is_some() {
+            let limit = "left out: it says where runs are, and running is not given";
+            return Err(InvalidField::new("queue", "is given", limit, "a name").into());
+        }
+        let cancelled = api.gateway.cancel(&name, due).await?;
+        return Ok(cancelled_tasks(&cancelled, Vec::new()));
+    };
+    let cancelled = match api.gateway.cancel(&name, due).await {
+        Ok(cancelled) => cancelled,
+        // Of one that has gone out long ago nobody knows but who runs it.
+        Err(CancelError::TooLate { .. } | CancelError::Lookup(LookupError::NotFound { .. })) => {
+            Vec::new()
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let runs = RunsToStop { due, queue, how };
+    let stopping = match api.gateway.stop_runs(&name, &runs).await {
+        Ok(stopping) => stopping,
+        Err(_) if !cancelled.is_empty() => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(cancelled_tasks(&cancelled, stopping))
+}
+
+fn cancelled_tasks(cancelled: &[TaskView], stopping: Vec<Timestamp>) -> Response {
+    let answer = CancelledTasks {
+        cancelled: cancelled.iter().map(views::task).collect(),
+        stopping: stopping.into_iter().map(time_text).collect(),
+    };
+    json(StatusCode::OK, &answer)
 }
 
 #[utoipa::path(

@@ -13,8 +13,9 @@ use minutehand_model::{
 use minutehand_node::Clock;
 use minutehand_ports::{
     Appended, CommandLog, Committed, Coordinator, DeadLetter, DeadLetterPage, Delivery, DeliveryId,
-    ErrorClass, ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, LogRecord, Opened,
-    PortError, QueueDepth, Settlement, StopListeners, StopReceiver, Timetable,
+    EndedPage, EndedQuery, ErrorClass, ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds,
+    LogRecord, Opened, PortError, QueueDepth, Settlement, Stop, StopListeners, StopReceiver,
+    Timetable,
 };
 use tokio::sync::watch;
 
@@ -32,6 +33,7 @@ struct State {
     partitions: BTreeMap<PartitionId, Partition>,
     published: Vec<TaskRecord>,
     outcomes: BTreeMap<TaskKey, Vec<Outcome>>,
+    asked_to_stop: Vec<(QueueName, Vec<Stop>)>,
     letters: BTreeMap<u64, DeadLetter>,
     epoch: u64,
     /// Appends fail while set.
@@ -395,6 +397,10 @@ impl Coordinator for Store {
 
 #[async_trait]
 impl ExecutionQueue for Store {
+    fn partitions(&self) -> u32 {
+        crate::support::PARTITIONS
+    }
+
     async fn poll(&self, _: &QueueName, _: &str, _: usize) -> Result<Vec<Delivery>, PortError> {
         std::future::pending().await
     }
@@ -409,6 +415,12 @@ impl ExecutionQueue for Store {
     }
 
     fn let_go(&self, _: &QueueName, _: &str, _: Vec<DeliveryId>) {}
+
+    async fn ask_to_stop(&self, queue: &QueueName, stops: Vec<Stop>) -> Result<(), PortError> {
+        let mut state = self.state.lock().unwrap();
+        state.asked_to_stop.push((queue.clone(), stops));
+        Ok(())
+    }
 
     fn stops(&self, _: &QueueName) -> StopReceiver {
         StopListeners::new().listen()
@@ -456,6 +468,23 @@ impl History for Store {
             .get(&key)
             .cloned()
             .unwrap_or_default())
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage, PortError> {
+        let state = self.state.lock().unwrap();
+        let mut found: Vec<_> = state
+            .outcomes
+            .values()
+            .flatten()
+            .filter(|outcome| query.wants(outcome))
+            .map(|outcome| {
+                let place = (outcome.ended_at.as_millis(), outcome.execution.to_string());
+                (place, outcome.clone())
+            })
+            .filter(|(place, _)| query.before.as_ref().is_none_or(|before| place < before))
+            .collect();
+        found.sort_by(|one, other| other.0.cmp(&one.0));
+        Ok(query.page(found.into_iter()))
     }
 
     async fn dead_letters(

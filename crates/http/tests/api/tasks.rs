@@ -498,6 +498,7 @@ async fn outcomes_tell_how_a_task_ended() {
         due,
         started_at: due,
         ended_at: due,
+        task: None,
     };
     let key = TaskKey::of("default", "t");
     api.store

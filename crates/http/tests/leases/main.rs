@@ -1,9 +1,12 @@
 //! Leasing over HTTP, on the embedded store: what each answer does, and what becomes of bad ones.
 
+mod chains;
+mod ended;
 mod gates;
 mod gateways;
 mod order;
 mod rig;
+mod running;
 
 use std::time::Duration;
 
@@ -47,6 +50,7 @@ async fn leased_executions_are_acknowledged_once() {
     let task = rig.get("/v1/namespaces/default/tasks/a").await;
     assert_eq!(task["outcomes"][0]["outcome"], "succeeded", "{task}");
     assert_eq!(task["outcomes"][0]["detail"], "paid");
+    assert_eq!(task["result"], "paid");
     let queue = rig.get("/v1/queues/mail").await;
     assert_eq!(
         (&queue["waiting"], &queue["in_progress"], &queue["settled"]),

@@ -79,6 +79,58 @@ fn everything_about_the_task_can_be_said() {
 }
 
 #[test]
+fn what_follows_its_end_can_be_said() {
+    check(
+        &delayed()
+            .with(
+                "minutehand-on-success",
+                r#"{"queue":"invoices","delay":"5m"}"#,
+            )
+            .with(
+                "minutehand-on-failure",
+                r#"{"queue":"alerts","payload":"late"}"#,
+            ),
+        "create default/kafka-3-17 -> mail at 2026-11-25T12:00:05Z on_success invoices after 300000 ms \
+         on_failure alerts after 0 ms, key k, value v",
+    );
+    let mut deep = r#"{"queue":"q"}"#.to_owned();
+    for _ in 0..8 {
+        deep = format!(r#"{{"queue":"q","on_failure":{deep}}}"#);
+    }
+    for (name, value, reason) in [
+        (
+            "minutehand-on-success",
+            "{}",
+            "minutehand-on-success: queue: missing field `queue` (accepted: required",
+        ),
+        (
+            "minutehand-on-failure",
+            r#"{"queue":"a b"}"#,
+            "minutehand-on-failure: queue: has ' ' at position 2",
+        ),
+        (
+            "minutehand-on-success",
+            &deep,
+            "minutehand-on-success: is nested too deeply; at most 8 tasks follow one after the other, given 9",
+        ),
+    ] {
+        let Err(refused) = delayed().with(name, value).command() else {
+            panic!("{value} is taken");
+        };
+        assert!(refused.contains(reason), "{refused}");
+    }
+    let again =
+        queued("minutehand-cron", "@daily").with("minutehand-on-success", r#"{"queue":"q"}"#);
+    let Err(refused) = again.command() else {
+        panic!("a run of a schedule is followed");
+    };
+    assert!(
+        refused.starts_with("minutehand-on-success: does not belong here"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn what_is_not_text_survives() {
     let odd = delayed()
         .with("a", "1")

@@ -24,6 +24,11 @@ fn a_task_is_the_body_of_the_api() {
         &json(r#"{"queue":"q","delay":5,"payload_base64":"/wA="}"#),
         "create default/kafka-3-17 -> q at 2026-11-25T12:00:05Z, value \\xff\\x00",
     );
+    let followed = r#"{"queue":"q","delay":5,"on_success":{"queue":"next","delay":"1s"},"on_failure":{"queue":"alerts"}}"#;
+    check(
+        &json(followed),
+        "create default/kafka-3-17 -> q at 2026-11-25T12:00:05Z on_success next after 1000 ms on_failure alerts after 0 ms, value ",
+    );
     let vendor = record(r#"{"queue":"q","delay":5}"#)
         .with("content-type", "application/vnd.minutehand.v1+json");
     check(

@@ -159,6 +159,12 @@ fn told_task(task: &Task) -> String {
     if (task.guarantee, task.precision) != Default::default() {
         write!(text, " {} {}", task.guarantee, task.precision).unwrap();
     }
+    for branch in minutehand_model::Branch::ALL {
+        if let Some(next) = task.chain.on(branch) {
+            let (field, queue, delay_ms) = (branch.field(), &next.queue, next.delay_ms);
+            write!(text, " {field} {queue} after {delay_ms} ms").unwrap();
+        }
+    }
     text + &told_body(&task.payload, &task.headers, task.verbatim.as_deref())
 }
 

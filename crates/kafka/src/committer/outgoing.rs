@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use minutehand_model::{
-    Command, OutcomeKind, PartitionId, Publication, QueueName, SetAside, Task, Tick,
+    ChainEnd, Command, OutcomeKind, PartitionId, Publication, QueueName, SetAside, Task, Tick,
 };
 use minutehand_ports::DeadLetter;
 use rdkafka::error::KafkaError;
@@ -57,7 +57,8 @@ pub(super) struct Fates {
     pub(super) first_reason: Option<String>,
     /// Commands that take the place of what was not published.
     commands: Vec<Command>,
-    letters: Vec<Parcel>,
+    /// Dead letters, and what follows them.
+    parcels: Vec<Parcel>,
     rejected: Vec<SetAside>,
 }
 
@@ -87,11 +88,12 @@ impl Outgoing<'_> {
                     .payload(payload.as_ref()),
             )?;
         }
-        for Parcel {
-            topic, key, value, ..
-        } in &fates.letters
-        {
-            let mut record: Record<'_> = BaseRecord::to(topic).partition(0);
+        for parcel in &fates.parcels {
+            let Parcel {
+                topic, key, value, ..
+            } = parcel;
+            let partition = parcel.partition.unwrap_or_default();
+            let mut record: Record<'_> = BaseRecord::to(topic).partition(partition as i32);
             (record.key, record.payload) = (key.as_deref(), value.as_deref());
             send(record)?;
         }
@@ -187,7 +189,7 @@ impl Outgoing<'_> {
                 encoded: publication.task.encoded.clone(),
             };
             fates
-                .letters
+                .parcels
                 .push(letters::parcel(self.client.names(), &letter));
         } else {
             fates.rejected.push(set_aside(publication, &reason));
@@ -196,8 +198,29 @@ impl Outgoing<'_> {
             .as_ref()
             .and_then(|task| Command::completed(task, OutcomeKind::Dead));
         fates.commands.extend(ended);
+        let chained = task.as_ref().and_then(|task| self.chained(task, &reason));
+        fates.parcels.extend(chained);
         fates.refused += 1;
         fates.first_reason.get_or_insert(reason);
+    }
+
+    /// The creation of the task that follows one that was given up here. It has a home of its own,
+    /// to which it goes as what workers ask for does.
+    fn chained(&self, task: &Task, reason: &str) -> Option<Parcel> {
+        let next = task.chained(ChainEnd {
+            kind: OutcomeKind::Dead,
+            said: reason,
+            at: self.tick.published_at,
+        })?;
+        Some(Parcel {
+            topic: self.client.names().follow_ups.clone(),
+            partition: Some(next.home(self.client.config().partitions).number()),
+            key: None,
+            value: Some(minutehand_record::command::encode(&Command::Create(
+                minutehand_record::task::record(&next),
+            ))),
+            headers: None,
+        })
     }
 
     /// The topic is not there yet.

@@ -23,6 +23,10 @@ impl Dues {
         let Ok(task) = task::decode(&record.encoded) else {
             return payload;
         };
+        // Its id is that of one end: told twice, it is one task.
+        if task.is_first_of_a_chain() {
+            return payload;
+        }
         command::encode(&Command::Create(task::record(&Task { due, ..task })))
     }
 }
@@ -72,6 +76,23 @@ mod tests {
                 (given_ms, queue.to_owned()),
                 "offset {offset}"
             );
+        }
+    }
+
+    #[test]
+    fn a_chained_task_that_is_told_twice_stays_one() {
+        let mut dues = Dues::default();
+        let id = format!("x-{}~success", "0f".repeat(16));
+        let first = |attempt| {
+            let Command::Create(record) = command::decode(creation(&id, "mail", 5)).unwrap() else {
+                panic!("a creation")
+            };
+            let task = task::decode(&record.encoded).unwrap();
+            command::encode(&Command::Create(task::record(&Task { attempt, ..task })))
+        };
+        for (offset, attempt, given_ms) in [(1, 1, 5), (2, 1, 5), (3, 2, 7)] {
+            let payload = dues.made_distinct(offset, first(attempt));
+            assert_eq!(due_and_queue(payload).0, given_ms, "offset {offset}");
         }
     }
 

@@ -29,7 +29,7 @@ use async_trait::async_trait;
 use minutehand_model::{QueueName, Timestamp};
 use minutehand_ports::{
     Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report,
-    Settlement, StopReceiver,
+    Settlement, Stop, StopReceiver,
 };
 
 use self::claims::Claims;
@@ -279,6 +279,10 @@ impl Drop for KafkaQueue {
 
 #[async_trait]
 impl ExecutionQueue for KafkaQueue {
+    fn partitions(&self) -> u32 {
+        self.client.config().partitions
+    }
+
     async fn poll(
         &self,
         queue: &QueueName,
@@ -368,6 +372,11 @@ impl ExecutionQueue for KafkaQueue {
     fn share(&self, queue: &QueueName, group: &str) -> f64 {
         self.running(queue, group)
             .map_or(0.0, |group| group.state().share())
+    }
+
+    async fn ask_to_stop(&self, queue: &QueueName, stops: Vec<Stop>) -> Result<(), PortError> {
+        let (client, queue) = (Arc::clone(&self.client), queue.clone());
+        blocking(move || stops::ask(client, &queue, &stops)).await
     }
 
     fn stops(&self, queue: &QueueName) -> StopReceiver {

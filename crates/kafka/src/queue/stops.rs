@@ -8,8 +8,8 @@ use std::time::Duration;
 use minutehand_ingress::egress::Incoming;
 use minutehand_model::limits::STOP_REPEAT_MS_MAX;
 use minutehand_model::time::MINUTE_MS;
-use minutehand_model::{PartitionId, QueueName};
-use minutehand_ports::{RecentStops, Stop, StopListeners, StopReceiver};
+use minutehand_model::{PartitionId, QueueName, StopRequest};
+use minutehand_ports::{PortError, RecentStops, Stop, StopListeners, StopReceiver};
 use minutehand_record::QueueNames;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -18,10 +18,12 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 
 use super::bell::Bell;
 use crate::client::Client;
+use crate::error::port_error;
 use crate::execution;
 use crate::listener::Consumer;
 use crate::silence::{self, Guard, Patience};
 use crate::tail;
+use crate::transact::{Parcel, Plain};
 
 /// Reading begins with requests of so long ago: each is repeated within that time until its run has
 /// ended, clocks differ, and a request may be older than the worker that runs what it means. Those
@@ -29,6 +31,29 @@ use crate::tail;
 const PAST: Duration = Duration::from_millis((STOP_REPEAT_MS_MAX + MINUTE_MS) as u64);
 const POLL: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// Publishes requests to every process that has workers.
+pub(crate) fn ask(client: Arc<Client>, queue: &QueueName, stops: &[Stop]) -> Result<(), PortError> {
+    let topic = client.names().stops.clone();
+    let parcel = |stop: &Stop| {
+        let request = StopRequest {
+            queue: queue.clone(),
+            key: stop.key,
+            due: stop.due,
+            kill: stop.kill,
+        };
+        Parcel {
+            topic: topic.clone(),
+            partition: Some(0),
+            key: None,
+            value: None,
+            headers: Some(execution::stop_headers(&request)),
+        }
+    };
+    let parcels: Vec<Parcel> = stops.iter().map(parcel).collect();
+    let delivered = Plain::new(client).deliver(parcels.iter());
+    delivered.map_err(|error| port_error(format!("stop runs of the queue {queue}"), error))
+}
 
 struct Shared {
     client: Arc<Client>,

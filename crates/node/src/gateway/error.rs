@@ -102,6 +102,29 @@ pub enum CancelError {
     },
 }
 
+/// Why no run was asked to stop.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StopError {
+    /// A value was refused, or is needed.
+    #[error(transparent)]
+    Invalid(#[from] InvalidField),
+    /// There is no such task.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    /// Nothing of it has gone out, or all that has, has ended.
+    #[error("no run of the task goes on, as far as is known: it is {}; give due_at where one does", state.as_str())]
+    NotRunning {
+        /// What it is.
+        state: TaskState,
+    },
+}
+
+impl From<PortError> for StopError {
+    fn from(error: PortError) -> StopError {
+        Unavailable::from(error).into()
+    }
+}
+
 /// Why a task was not moved.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum RescheduleError {
@@ -200,4 +223,10 @@ macro_rules! unavailable_through_lookup {
     };
 }
 
-unavailable_through_lookup!(CancelError, RescheduleError, ReviseError, BackfillError);
+unavailable_through_lookup!(
+    CancelError,
+    StopError,
+    RescheduleError,
+    ReviseError,
+    BackfillError
+);

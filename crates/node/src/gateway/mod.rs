@@ -34,7 +34,7 @@ use tokio::sync::watch;
 
 pub use error::{
     BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError,
-    RescheduleError, ReviseError, Unavailable,
+    RescheduleError, ReviseError, StopError, Unavailable,
 };
 pub use letters::{LetterFilter, REASON_FILTER_BYTES_MAX, Selection};
 pub use minutehand_api::{InvalidField, Preview, ValidDefinition, ValidTask};
@@ -50,7 +50,7 @@ pub use schedules::{
     CreatedSchedule, DefinitionChange, RevisionChange, RunRequested, RunView, ScheduleHead,
     ScheduleName, SchedulePage, ScheduleView,
 };
-pub use tasks::{TaskName, TaskPage, TaskQuery};
+pub use tasks::{EndedTasks, RunsToStop, TaskName, TaskPage, TaskQuery};
 pub use view::{Created, TaskHandle, TaskView};
 
 use crate::clock::Clock;

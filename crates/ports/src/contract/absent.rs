@@ -11,9 +11,9 @@ use minutehand_model::{
 use tokio::sync::watch;
 
 use crate::{
-    Appended, CommandLog, Committed, Coordinator, DeadLetterPage, Delivery, DeliveryId, ErrorClass,
-    ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, Opened, PortError, QueueDepth,
-    Settlement, StopListeners, StopReceiver, Timetable,
+    Appended, CommandLog, Committed, Coordinator, DeadLetterPage, Delivery, DeliveryId, EndedPage,
+    EndedQuery, ErrorClass, ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, Opened,
+    PortError, QueueDepth, Settlement, Stop, StopListeners, StopReceiver, Timetable,
 };
 
 /// A port that refuses everything.
@@ -136,6 +136,10 @@ impl Coordinator for Absent {
 
 #[async_trait]
 impl ExecutionQueue for Absent {
+    fn partitions(&self) -> u32 {
+        1
+    }
+
     async fn poll(&self, _: &QueueName, _: &str, _: usize) -> Result<Vec<Delivery>, PortError> {
         absent("poll a queue")
     }
@@ -150,6 +154,10 @@ impl ExecutionQueue for Absent {
     }
 
     fn let_go(&self, _: &QueueName, _: &str, _: Vec<DeliveryId>) {}
+
+    async fn ask_to_stop(&self, _: &QueueName, _: Vec<Stop>) -> Result<(), PortError> {
+        absent("stop runs")
+    }
 
     fn stops(&self, _: &QueueName) -> StopReceiver {
         StopListeners::new().listen()
@@ -168,6 +176,10 @@ impl ExecutionQueue for Absent {
 impl History for Absent {
     async fn outcomes(&self, _: TaskKey) -> Result<Vec<Outcome>, PortError> {
         absent("read outcomes")
+    }
+
+    async fn ended(&self, _: &EndedQuery) -> Result<EndedPage, PortError> {
+        absent("list ends")
     }
 
     async fn dead_letters(

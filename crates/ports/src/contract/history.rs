@@ -5,7 +5,8 @@ use super::samples::{
     publish, queue,
 };
 use super::{Harness, Stores, refused};
-use crate::{ErrorClass, Settlement};
+use crate::{Delivery, EndedPage, EndedQuery, ErrorClass, Settlement};
+use minutehand_model::{EndedTask, Namespace, Outcome, OutcomeKind, TaskId, TaskKey};
 
 /// Makes dead letters `dead-0`, `dead-1`, … of the queue `mail`; their numbers.
 async fn bury(stores: &Stores, count: usize) -> Vec<u64> {
@@ -49,6 +50,86 @@ async fn numbers(stores: &Stores) -> Vec<u64> {
         .unwrap();
     assert_eq!(page.next, None);
     page.letters.into_iter().map(|(number, _)| number).collect()
+}
+
+/// Ends are found by namespace, kind and queue, the newest first, page by page.
+pub async fn ends_are_listed_by_kind_and_queue(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 6).await;
+    let deliveries = drain(&stores, "mail", "workers", 6).await;
+    let ended = [
+        ("a", "mail", OutcomeKind::Dead),
+        ("b", "mail", OutcomeKind::Retried),
+        ("c", "post", OutcomeKind::Dead),
+        ("d", "mail", OutcomeKind::Dead),
+        ("e", "mail", OutcomeKind::Dead),
+    ];
+    for (index, (id, to, kind)) in (0_i64..).zip(ended) {
+        let task = EndedTask {
+            namespace: Namespace::parse("default").unwrap(),
+            id: TaskId::parse(id).unwrap(),
+            order_key: None,
+            queue: queue(to),
+        };
+        let before = outcome(key(id), 1);
+        let outcome = Outcome {
+            kind,
+            ended_at: before.ended_at.plus_millis(index),
+            task: Some(Box::new(task)),
+            ..before
+        };
+        settle_with(&stores, &deliveries[index as usize], key(id), outcome).await;
+    }
+    // One without names is known by its key alone.
+    let nameless = Outcome {
+        kind: OutcomeKind::Dead,
+        ..outcome(key("f"), 1)
+    };
+    settle_with(&stores, &deliveries[5], key("f"), nameless).await;
+    let stores = harness.reopen(stores).await;
+    let query = EndedQuery {
+        namespace: Namespace::parse("default").unwrap(),
+        kind: OutcomeKind::Dead,
+        queue: Some(queue("mail")),
+        before: None,
+        count_max: 2,
+    };
+    let first = stores.history.ended(&query).await.unwrap();
+    assert_eq!(ended_ids(&first), ["e", "d"]);
+    let rest = EndedQuery {
+        before: first.next,
+        ..query.clone()
+    };
+    let rest = stores.history.ended(&rest).await.unwrap();
+    assert_eq!((ended_ids(&rest), rest.next), (vec!["a".to_owned()], None));
+    let all = EndedQuery {
+        queue: None,
+        count_max: 10,
+        ..query.clone()
+    };
+    let all = stores.history.ended(&all).await.unwrap();
+    assert_eq!(ended_ids(&all), ["e", "d", "c", "a"]);
+    let elsewhere = EndedQuery {
+        namespace: Namespace::parse("other").unwrap(),
+        ..query
+    };
+    let elsewhere = stores.history.ended(&elsewhere).await.unwrap();
+    assert_eq!(elsewhere, EndedPage::default());
+}
+
+fn ended_ids(page: &EndedPage) -> Vec<String> {
+    let id = |(_, outcome): &(_, Outcome)| outcome.task.as_ref().unwrap().id.to_string();
+    page.ended.iter().map(id).collect()
+}
+
+async fn settle_with(stores: &Stores, delivery: &Delivery, key: TaskKey, outcome: Outcome) {
+    let settlement = Settlement {
+        outcome: Some((key, outcome)),
+        ..done(delivery.id)
+    };
+    let mail = queue("mail");
+    let settled = stores.queue.settle(&mail, "workers", vec![settlement]);
+    settled.await.unwrap();
 }
 
 /// A task's attempts in the order in which they ended.

@@ -171,6 +171,7 @@ macro_rules! contract_tests {
             settlements_survive_a_restart,
             what_is_let_go_is_handed_out_again,
             a_lost_claim_has_one_last_word,
+            who_listens_is_asked_to_stop,
             stop_requests_reach_who_listens,
             queues_are_listed_in_order,
             the_depth_counts,
@@ -181,6 +182,7 @@ macro_rules! contract_tests {
         $crate::contract_tests!(@group $harness, history: [
             outcomes_come_oldest_first,
             a_task_without_history_has_none,
+            ends_are_listed_by_kind_and_queue,
             dead_letters_are_listed_in_pages,
             removed_dead_letters_are_gone_and_the_others_stay,
             a_replay_is_one_step,

@@ -13,7 +13,9 @@ use super::samples::{
     outcome, owned, pause, payloads, publish, queue, read_log, task_record, tick, watched_end,
 };
 use super::{Harness, Stores, refused};
-use crate::{Claim, Delivery, DeliveryId, ErrorClass, Output, OutputRecord, Report, Settlement};
+use crate::{
+    Claim, Delivery, DeliveryId, ErrorClass, Output, OutputRecord, Report, Settlement, Stop,
+};
 
 async fn settle(stores: &Stores, group: &str, settlements: Vec<Settlement>) {
     stores
@@ -500,6 +502,21 @@ async fn await_records(stores: &Stores, records: &[Bytes]) {
         }
         pause().await;
     }
+}
+
+/// Who listens hears of what somebody asks for by itself, as of what a tick publishes.
+pub async fn who_listens_is_asked_to_stop(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let name = queue("mail");
+    let mut mail = stores.queue.stops(&name);
+    let stop = Stop {
+        key: key("t"),
+        due: at(MINUTE),
+        kill: true,
+    };
+    let asked = stores.queue.ask_to_stop(&name, vec![stop]);
+    asked.await.unwrap();
+    assert_eq!(mail.recv().await, Some(stop));
 }
 
 /// Who listens when a stop request is published hears of it, for its queue only.

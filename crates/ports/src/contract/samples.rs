@@ -277,6 +277,7 @@ pub(super) fn outcome(task: TaskKey, attempt: u32) -> Outcome {
         due: at(MINUTE),
         started_at: at(MINUTE + 1),
         ended_at: at(MINUTE + 2),
+        task: None,
     }
 }
 

@@ -103,6 +103,10 @@ pub(crate) fn all() -> Vec<Codec> {
         },
         Codec {
             version_at: 1,
+            ..codec!("task_chained", task, chained_task, task::decode)
+        },
+        Codec {
+            version_at: 1,
             ..codec!("task_keyed", task, keyed_task, task::decode)
         },
         Codec {
@@ -142,6 +146,7 @@ pub(crate) fn all() -> Vec<Codec> {
         ),
         codec!("revision", revision, revision_entry, revision::decode),
         codec!("outcome", outcome, outcome, outcome::decode),
+        codec!("outcome_named", outcome, named_outcome, outcome::decode),
         codec!("dead_letter", dead_letter, dead_letter, dead_letter::decode),
         codec!("set_aside", set_aside, set_aside, set_aside::decode),
         codec!("last_word", last_word, last_word, last_word::decode),

@@ -50,6 +50,7 @@ fn plain_task(seed: u64) -> Task {
     Task {
         replay_of: None,
         origin: None,
+        chain: minutehand_model::Chain::default(),
         retry: minutehand_model::RetryPolicy::default(),
         order_key: Some(Values(seed).order_key()),
         ..Values(seed).urgent_task()

@@ -53,7 +53,7 @@ proptest! {
 
     #[test]
     fn a_task_is_its_head_and_its_payload(seed in any::<u64>()) {
-        let whole = Values(seed).verbatim_task();
+        let whole = Values(seed).chained_task();
         let encoded = task::encode(&whole);
         let parts = task::Parts::read(&encoded).unwrap();
         prop_assert_eq!(parts.namespace, whole.namespace.as_str());

@@ -184,7 +184,31 @@ impl Values {
                 nominal: values.civil_time(),
                 completion_wanted: values.flag(),
             }),
+            chain: Chain::default(),
             verbatim: None,
+        }
+    }
+
+    /// Of so many levels at most.
+    fn chain(&mut self, levels: u64) -> Chain {
+        if levels == 0 {
+            return Chain::default();
+        }
+        let next = |values: &mut Values| {
+            Box::new(ChainedTask {
+                queue: values.queue(),
+                delay_ms: values.below(1 << 34) as i64,
+                payload: values.bytes(30),
+                headers: values.headers(),
+                retry: values.retry(),
+                guarantee: values.one_of(Guarantee::ALL),
+                precision: values.one_of(Precision::ALL),
+                chain: values.chain(levels - 1),
+            })
+        };
+        Chain {
+            on_success: self.optional(next),
+            on_failure: self.optional(next),
         }
     }
 
@@ -258,6 +282,15 @@ impl Values {
             definition.action.priority = self.priority();
         }
         entry
+    }
+
+    /// A task that is followed by others.
+    pub(crate) fn chained_task(&mut self) -> Task {
+        let task = self.verbatim_task();
+        Task {
+            chain: self.chain(3),
+            ..task
+        }
     }
 
     /// A schedule that came as a Kafka record.
@@ -515,6 +548,15 @@ impl Values {
             due: self.any_time(),
             started_at: self.any_time(),
             ended_at: self.any_time(),
+            task: None,
+        }
+    }
+
+    pub(crate) fn named_outcome(&mut self) -> Outcome {
+        let outcome = self.outcome();
+        Outcome {
+            task: Some(Box::new(EndedTask::of(&self.task()))),
+            ..outcome
         }
     }
 

@@ -106,7 +106,7 @@ impl Story {
 pub(crate) mod schedules {
     use bytes::Bytes;
     use minutehand_model::{
-        ActionTemplate, Guarantee, LogOffset, MisfirePolicy, Namespace, Origin, OutcomeKind,
+        ActionTemplate, Chain, Guarantee, LogOffset, MisfirePolicy, Namespace, Origin, OutcomeKind,
         OverlapPolicy, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, RunCause,
         ScheduleDefinition, ScheduleId, Task, TaskId, TaskKey,
     };
@@ -209,6 +209,7 @@ pub(crate) mod schedules {
             }),
             order_key: None,
             priority: Default::default(),
+            chain: Chain::default(),
             verbatim: None,
         };
         let record = minutehand_record::task::record(&task);

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{LastWord, Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{
-    Claim, DeadLetterPage, Delivery, DeliveryId, ErrorClass, ExecutionQueue, History, PortError,
-    QueueDepth, Report, Settlement, StopReceiver, refuse_output,
+    Claim, DeadLetterPage, Delivery, DeliveryId, EndedPage, EndedQuery, ErrorClass, ExecutionQueue,
+    History, PortError, QueueDepth, Report, Settlement, Stop, StopReceiver, refuse_output,
 };
 
 use super::{MemoryStores, State};
@@ -80,6 +80,10 @@ fn refused(queue: &QueueName, reason: impl Into<String>) -> PortError {
 
 #[async_trait]
 impl ExecutionQueue for MemoryStores {
+    fn partitions(&self) -> u32 {
+        self.state().logs.len() as u32
+    }
+
     async fn poll(
         &self,
         queue: &QueueName,
@@ -207,6 +211,13 @@ impl ExecutionQueue for MemoryStores {
         self.shared.published.notify_waiters();
     }
 
+    async fn ask_to_stop(&self, queue: &QueueName, stops: Vec<Stop>) -> Result<(), PortError> {
+        if let Some(listeners) = self.state().stops.get(queue) {
+            listeners.send(&stops);
+        }
+        Ok(())
+    }
+
     fn stops(&self, queue: &QueueName) -> StopReceiver {
         self.state()
             .stops
@@ -252,6 +263,18 @@ impl History for MemoryStores {
         let state = self.state();
         let mine = state.outcomes.iter().filter(|(task, _)| *task == key);
         Ok(mine.map(|(_, outcome)| outcome.clone()).collect())
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage, PortError> {
+        let state = self.state();
+        let end = query.before.as_ref().map_or(usize::MAX, |(place, _)| {
+            usize::try_from(*place).unwrap_or_default()
+        });
+        let found = state.outcomes.iter().enumerate().rev();
+        let found = found.filter(|(index, (_, outcome))| *index < end && query.wants(outcome));
+        Ok(query.page(
+            found.map(|(index, (_, outcome))| ((index as i64, String::new()), outcome.clone())),
+        ))
     }
 
     async fn dead_letters(

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use minutehand_model::time::SECOND_MS;
 use minutehand_model::{
-    Command, Guarantee, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task, TaskId,
-    TaskRecord, Timestamp,
+    Chain, Command, Guarantee, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task,
+    TaskId, TaskRecord, Timestamp,
 };
 
 use super::{Addressed, NAMESPACE};
@@ -118,6 +118,7 @@ impl TaskBook {
             origin: None,
             order_key: None,
             priority: Default::default(),
+            chain: Chain::default(),
             verbatim: None,
         };
         minutehand_record::task::record(&task)

@@ -26,7 +26,7 @@ const DURABLE_MAX: Duration = Duration::from_secs(20);
 pub enum LeaseAnswer {
     /// It has run.
     Ack {
-        /// What history keeps of it.
+        /// What history keeps of it, and a chained task is given.
         result: String,
     },
     /// It has failed; the retry policy of its task says what follows.

@@ -247,7 +247,7 @@ impl Inner {
         } else if stop.kill {
             let over = table.end_task(&lane.name, stop.key, is_meant);
             drop(table);
-            let ends = self.end_unanswered(over, &|| Verdict::Cancelled);
+            let ends = self.end_unanswered(over, &|| Verdict::Killed);
             self.end_apart(ends);
         }
     }

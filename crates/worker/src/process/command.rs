@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use bytes::Bytes;
 use minutehand_model::Task;
+use minutehand_model::chain::PARENT_HEADERS;
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -134,7 +135,11 @@ impl Invocation {
             .env("MINUTEHAND_DELIVERY_TOKEN", execution.token.to_string())
             .env("MINUTEHAND_TASK_ID", task.id.as_str())
             .env("MINUTEHAND_ATTEMPT", task.attempt.to_string())
-            .env("MINUTEHAND_DUE_AT", task.due.to_string());
+            .env("MINUTEHAND_DUE_AT", task.due.to_string())
+            .envs(PARENT_HEADERS.iter().filter_map(|name| {
+                let variable = name.to_ascii_uppercase().replace('-', "_");
+                Some((variable, run.header(name)?))
+            }));
         if let Some(key) = &task.order_key {
             command.env("MINUTEHAND_KEY", key.as_str());
         }

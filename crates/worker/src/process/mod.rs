@@ -18,6 +18,7 @@
 //! | `MINUTEHAND_DELIVERY_TOKEN` | rises with every delivery: a fencing token |
 //! | `MINUTEHAND_TASK_ID`, `MINUTEHAND_ATTEMPT`, `MINUTEHAND_DUE_AT` | the task, the attempt from 1, its due time |
 //! | `MINUTEHAND_KEY` | the task's key, where it has one |
+//! | `MINUTEHAND_PARENT_ID`, `_EXECUTION_ID`, `_OUTCOME`, `_RESULT` | of a chained task: the one before it |
 //!
 //! A run ends when its command does; what the command left behind in its group is killed then. So
 //! is the whole group when the worker dies, even by SIGKILL (`guard`). A service that is to live on
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use minutehand_model::limits::RESULT_BYTES_MAX;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin};
@@ -53,7 +55,6 @@ use self::confinement::{Confined, CpuLimit};
 use self::group::ProcessGroup;
 use self::guard::Guard;
 use self::output::Tail;
-use crate::decide::DETAIL_BYTES_MAX;
 use crate::handler::{Handler, Verdict};
 use crate::run::{Run, StopCause};
 
@@ -218,7 +219,7 @@ impl Ended {
     fn verdict(&self, how: &str, output: &Tail) -> Verdict {
         if self.status.success() {
             return Verdict::Success {
-                detail: output.last_text(DETAIL_BYTES_MAX),
+                detail: output.last_text(RESULT_BYTES_MAX),
             };
         }
         if self.stopped == Some(StopCause::Requested) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use minutehand_model::Timestamp;
-use minutehand_model::limits::RETRY_DELAY_MS_MAX;
+use minutehand_model::limits::{RESULT_BYTES_MAX, RETRY_DELAY_MS_MAX};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode};
 
@@ -27,13 +27,13 @@ pub(super) async fn judge(
         .and_then(|value| value.to_str().ok())
         .and_then(|value| parse_retry_after_ms(value, clock()));
     // Read also on success: a connection whose answer was read to its end can be used again.
-    let body = body_start(response, body_bytes_max).await;
+    let body = Body::read(response, body_bytes_max).await;
     if status.is_success() {
         return Verdict::Success {
-            detail: format!("HTTP {}", status.as_u16()),
+            detail: result(status, &body),
         };
     }
-    let reason = reason(status, &body);
+    let reason = reason(status, body.start());
     if is_final(status) {
         Verdict::discard(reason)
     } else {
@@ -49,6 +49,18 @@ fn is_final(status: StatusCode) -> bool {
     status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429)
 }
 
+/// What was answered, where it is text and all of it is there; else the status.
+fn result(status: StatusCode, body: &Body) -> String {
+    let text = match std::str::from_utf8(&body.bytes) {
+        Ok(text) if body.is_whole => text.trim(),
+        _ => "",
+    };
+    match text {
+        "" => format!("HTTP {}", status.as_u16()),
+        text => text.to_owned(),
+    }
+}
+
 fn reason(status: StatusCode, body: &[u8]) -> String {
     let words = status.canonical_reason().unwrap_or("no standard status");
     let text = String::from_utf8_lossy(body);
@@ -58,22 +70,46 @@ fn reason(status: StatusCode, body: &[u8]) -> String {
     }
 }
 
-/// The first bytes of a body, after reading up to `bytes_max` of it.
-async fn body_start(mut response: Response, bytes_max: usize) -> Vec<u8> {
-    let mut start = Vec::new();
-    let mut bytes_read = 0;
-    let reading = async {
-        while let Ok(Some(chunk)) = response.chunk().await {
-            let wanted = (REASON_BODY_BYTES_MAX - start.len()).min(chunk.len());
-            start.extend_from_slice(&chunk[..wanted]);
-            bytes_read += chunk.len();
-            if bytes_read >= bytes_max {
-                break;
+/// The first bytes of a body, at most [`RESULT_BYTES_MAX`].
+struct Body {
+    bytes: Vec<u8>,
+    /// There is nothing behind them.
+    is_whole: bool,
+}
+
+impl Body {
+    /// Reads up to `bytes_max` of a body.
+    async fn read(mut response: Response, bytes_max: usize) -> Body {
+        let mut body = Body {
+            bytes: Vec::new(),
+            is_whole: false,
+        };
+        let mut bytes_read = 0;
+        let reading = async {
+            loop {
+                match response.chunk().await {
+                    Ok(Some(chunk)) => {
+                        let wanted = (RESULT_BYTES_MAX - body.bytes.len()).min(chunk.len());
+                        body.bytes.extend_from_slice(&chunk[..wanted]);
+                        bytes_read += chunk.len();
+                        if bytes_read >= bytes_max {
+                            return false;
+                        }
+                    }
+                    Ok(None) => return bytes_read <= RESULT_BYTES_MAX,
+                    Err(_) => return false,
+                }
             }
-        }
-    };
-    let _ = tokio::time::timeout(BODY_TIME_MAX, reading).await;
-    start
+        };
+        let is_whole = tokio::time::timeout(BODY_TIME_MAX, reading).await;
+        body.is_whole = is_whole.unwrap_or(false);
+        body
+    }
+
+    /// What goes into a reason.
+    fn start(&self) -> &[u8] {
+        &self.bytes[..self.bytes.len().min(REASON_BODY_BYTES_MAX)]
+    }
 }
 
 /// `Retry-After` in milliseconds from now: a number of seconds or a date (RFC 9110, 10.2.3).

@@ -4,11 +4,12 @@
 //! all attempts and replays), `webhook-timestamp`, `webhook-signature` (one a secret), the task's
 //! headers, and `minutehand-namespace`, `-task-id`, `-attempt`, `-execution-id` (of the attempt),
 //! `-delivery-token` (rises with every delivery) and `-due-at`. Headers that steer the connection,
-//! and those whose names begin with `webhook-` or `minutehand-`, are not taken from the task.
+//! and those whose names begin with `webhook-` or `minutehand-`, are not taken from the task, but for
+//! `minutehand-parent-…`: what a chained task is told of the one before it.
 //!
 //! | answer | verdict |
 //! |---|---|
-//! | 2xx | success, whatever the body says |
+//! | 2xx | success, whatever the body says; a body of text is the result, when it is there within 2 s and no longer than 64 KiB |
 //! | 408, 425, 429, 5xx, 3xx, no answer, time out | failure: tried again, no sooner than `Retry-After` says |
 //! | 410 | discarded, and so is what comes for the same URL within [`WebhookConfig::gone_ms`]: it is not called |
 //! | every other 4xx | discarded: a dead letter at once, since the same request will be refused again |

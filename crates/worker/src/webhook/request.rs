@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use minutehand_model::chain::PARENT_HEADERS;
 use minutehand_model::{Execution, Timestamp};
 use reqwest::Url;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -161,7 +162,7 @@ pub(super) fn headers_for(
 /// Whether a task's header (its name in lower case) is passed on.
 fn is_forwarded(name: &str) -> bool {
     !NOT_FORWARDED.contains(&name)
-        && !name.starts_with("minutehand-")
+        && (!name.starts_with("minutehand-") || PARENT_HEADERS.contains(&name))
         && !name.starts_with("webhook-")
 }
 

@@ -1,8 +1,11 @@
 //! What follows from a verdict, as tables.
 
 use crate::support::{NOW_MS, PARTITION, task_named, with_origin};
-use minutehand_model::limits::RETRY_DELAY_MS_MAX;
-use minutehand_model::{Backoff, Command, Guarantee, OutcomeKind, RetryPolicy, Task, Timestamp};
+use minutehand_model::limits::{RESULT_BYTES_MAX, RETRY_DELAY_MS_MAX};
+use minutehand_model::{
+    Backoff, Chain, ChainedTask, Command, Guarantee, OutcomeKind, QueueName, RetryPolicy, Task,
+    Timestamp,
+};
 use minutehand_record::task;
 use minutehand_worker::{
     DETAIL_BYTES_MAX, Decision, Ended, StopCause, Verdict, after_stop, decide,
@@ -252,14 +255,56 @@ fn long_reasons_are_cut_between_characters() {
     assert_eq!(decision.detail.len(), DETAIL_BYTES_MAX - 1);
     assert!(decision.detail.starts_with("xé") && decision.detail.ends_with('é'));
     assert_eq!(decision.dead_letter.unwrap().reason, decision.detail);
-    let detail = decided(
-        &task_named("a"),
-        Verdict::Success { detail: long },
-        NOW_MS,
-        0,
-    )
-    .detail;
-    assert_eq!(detail.len(), DETAIL_BYTES_MAX);
+    let result = "é".repeat(RESULT_BYTES_MAX);
+    let success = Verdict::Success { detail: result };
+    let detail = decided(&task_named("a"), success, NOW_MS, 0).detail;
+    assert_eq!(detail.len(), RESULT_BYTES_MAX);
+}
+
+#[test]
+fn an_end_creates_the_task_that_follows_and_no_retry_does() {
+    let on = |queue: &str| Some(Box::new(ChainedTask::new(QueueName::parse(queue).unwrap())));
+    let chain = Chain {
+        on_success: on("invoices"),
+        on_failure: on("alerts"),
+    };
+    let task = with_origin(Task {
+        chain,
+        ..task_named("a")
+    });
+    let said = Verdict::Success {
+        detail: "paid".to_owned(),
+    };
+    for (verdict, follows) in [
+        (said, Some(("invoices", "~success", "paid"))),
+        (Verdict::discard("no"), Some(("alerts", "~failure", "no"))),
+        (failure(None), None),
+        (Verdict::Cancelled, None),
+    ] {
+        let row = format!("{verdict:?}");
+        let decision = decided(&task, verdict, NOW_MS + 7, 0);
+        assert_eq!(
+            decision.commands.len(),
+            1,
+            "{row}: a retry or the completion"
+        );
+        let Some((queue, ends_with, payload)) = follows else {
+            assert_eq!(decision.chained, None, "{row}");
+            continue;
+        };
+        let next = decision.chained.expect(&row);
+        assert!(next.id.as_str().ends_with(ends_with), "{row}: {}", next.id);
+        assert_eq!(
+            (next.queue.as_str(), &*next.payload, next.due.as_millis()),
+            (queue, payload.as_bytes(), NOW_MS + 7),
+            "{row}"
+        );
+        assert_eq!(
+            (next.attempt, next.origin),
+            (1, None),
+            "{row}: a task by itself"
+        );
+    }
 }
 
 #[test]
@@ -282,7 +327,7 @@ fn what_the_end_of_a_stopped_run_means() {
             Some(Verdict::Cancelled),
             Some(Verdict::Cancelled),
         ),
-        (StopCause::Requested, None, Some(Verdict::Cancelled)),
+        (StopCause::Requested, None, Some(Verdict::Killed)),
         (StopCause::Requested, discard(), discard()),
         (
             StopCause::TimedOut,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_model::{Command, Guarantee, OutcomeKind, Task};
+use minutehand_model::{Chain, ChainedTask, Command, Guarantee, OutcomeKind, QueueName, Task};
 use minutehand_ports::ErrorClass;
 use minutehand_record::task;
-use minutehand_worker::{FnHandler, GivenDues, HistoryPolicy, Run, Verdict};
+use minutehand_worker::{DeadLetterHook, FnHandler, GivenDues, HistoryPolicy, Run, Verdict};
 use tokio::sync::Notify;
 
 use crate::support::{Counter, FakeQueue, commands_of, queue, task_named, with_origin};
@@ -518,4 +518,170 @@ async fn a_claim_that_is_refused_is_a_dead_letter_and_never_runs() {
     let letter = fake.state().settled[0].dead_letter.clone().unwrap();
     assert!(letter.reason.contains("was refused"), "{}", letter.reason);
     assert_eq!(runs.get(), 0);
+}
+
+/// A task that is followed by another whichever way it ends.
+fn followed(task: Task) -> Task {
+    let next = Box::new(ChainedTask::new(QueueName::parse("next").unwrap()));
+    Task {
+        chain: Chain {
+            on_success: Some(next.clone()),
+            on_failure: Some(next),
+        },
+        ..task
+    }
+}
+
+/// The ids of the chained tasks among commands.
+fn chained(commands: &[(minutehand_model::PartitionId, bytes::Bytes)]) -> Vec<String> {
+    let id = |command| match command {
+        Command::Create(record) => {
+            let task = task::decode(&record.encoded).unwrap();
+            task.is_first_of_a_chain().then(|| task.id.to_string())
+        }
+        _ => None,
+    };
+    commands_of(commands).into_iter().filter_map(id).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_an_end_is_settled_with_it_once() {
+    for took_effect in [false, true] {
+        let fake = FakeQueue::new();
+        fake.state()
+            .settle_failures
+            .extend([(ErrorClass::Retry, took_effect); 3]);
+        let task = followed(task_named("a"));
+        fake.deliver(&task);
+        let runs = Counter::default();
+        let handler = counting(&runs, Verdict::success);
+        let worker = fake.worker().handle(queue(), handler, 8).build().unwrap();
+        worker
+            .run(tokio::time::sleep(Duration::from_secs(60)))
+            .await
+            .unwrap();
+        let state = fake.state();
+        let ids: Vec<String> = state
+            .settled
+            .iter()
+            .flat_map(|settlement| chained(&settlement.commands))
+            .collect();
+        let expected = format!("{}~success", minutehand_model::ExecutionId::of(&task));
+        assert_eq!(ids, [expected]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_at_most_once_run_is_followed_too() {
+    for (verdict, suffix) in [
+        (Verdict::success as fn() -> Verdict, "~success"),
+        (|| Verdict::failure("no"), "~failure"),
+    ] {
+        let fake = FakeQueue::new();
+        fake.deliver(&followed(at_most_once("a")));
+        let runs = Counter::default();
+        let worker = fake
+            .worker()
+            .handle(queue(), counting(&runs, verdict), 8)
+            .build()
+            .unwrap();
+        worker
+            .run(fake.until(|state| !state.reports.is_empty()))
+            .await
+            .unwrap();
+        let state = fake.state();
+        let [report] = &state.reports[..] else {
+            panic!("{} reports", state.reports.len())
+        };
+        let ids = chained(&report.commands);
+        assert!(ids.len() == 1 && ids[0].ends_with(suffix), "{ids:?}");
+        assert!(state.last_words.is_empty(), "the report has withdrawn it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_at_most_once_run_is_followed_as_a_failure() {
+    let task = followed(at_most_once("a"));
+    let (fake, started) = (FakeQueue::new(), Arc::new(Notify::new()));
+    fake.deliver(&task);
+    let telling = Arc::clone(&started);
+    let handler = move |_: Run| {
+        telling.notify_one();
+        std::future::pending()
+    };
+    let worker = fake
+        .worker()
+        .history(HistoryPolicy::None)
+        .handle(queue(), handler, 1)
+        .build()
+        .unwrap();
+    tokio::select! {
+        _ = worker.run(std::future::pending()) => unreachable!("nobody shuts it down"),
+        () = started.notified() => {}
+    }
+    fake.restart();
+    let state = fake.state();
+    let [word] = &state.told[..] else {
+        panic!("{} last words", state.told.len())
+    };
+    let ids = chained(&word.commands);
+    assert!(ids.len() == 1 && ids[0].ends_with("~failure"), "{ids:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_up_for_its_refusal_is_followed() {
+    let fake = FakeQueue::new();
+    fake.state().refuses = Some(|settlement| {
+        let is_retry = |command: &Command| matches!(command, Command::Create(record) if task::decode(&record.encoded).unwrap().attempt > 1);
+        commands_of(&settlement.commands).iter().any(is_retry)
+    });
+    fake.deliver(&followed(task_named("a")));
+    let runs = Counter::default();
+    let handler = counting(&runs, || Verdict::failure("no"));
+    let worker = fake.worker().handle(queue(), handler, 8).build().unwrap();
+    worker.run(fake.until_settled(1)).await.unwrap();
+    let state = fake.state();
+    let settlement = &state.settled[0];
+    assert!(settlement.dead_letter.is_some());
+    let ids = chained(&settlement.commands);
+    assert!(ids.len() == 1 && ids[0].ends_with("~failure"), "{ids:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_dead_letter_is_told_to_the_hook_and_none_of_its_own() {
+    let hook = DeadLetterHook {
+        queue: QueueName::parse("graveyard").unwrap(),
+        url: Some("https://example.com/hook".to_owned()),
+    };
+    for (to, told) in [("mail", 1), ("graveyard", 0)] {
+        let fake = FakeQueue::new();
+        let given_up = Task {
+            queue: QueueName::parse(to).unwrap(),
+            ..task_named("a")
+        };
+        fake.deliver(&given_up);
+        let runs = Counter::default();
+        let handler = counting(&runs, || Verdict::discard("no such address"));
+        let worker = fake.worker().dead_letter_hook(Some(hook.clone()));
+        let worker = worker.handle(queue(), handler, 8).build().unwrap();
+        worker.run(fake.until_settled(1)).await.unwrap();
+        let state = fake.state();
+        assert!(state.settled[0].dead_letter.is_some());
+        let commands = commands_of(&state.settled[0].commands);
+        assert_eq!(commands.len(), told, "{to}: {commands:?}");
+        for command in commands {
+            let Command::Create(record) = command else {
+                panic!("{command:?}")
+            };
+            let task = task::decode(&record.encoded).unwrap();
+            assert_eq!(task.queue.as_str(), "graveyard");
+            assert!(task.id.as_str().ends_with("~dead-letter"), "{}", task.id);
+            let payload: serde_json::Value = serde_json::from_slice(&task.payload).unwrap();
+            assert_eq!(
+                (&payload["task_id"], &payload["reason"], &payload["queue"]),
+                (&"a".into(), &"no such address".into(), &"mail".into())
+            );
+            assert_eq!(task.headers[0].1, "https://example.com/hook");
+        }
+    }
 }

@@ -341,6 +341,7 @@ async fn a_stop_request_reaches_the_run_it_means() {
         kinds(&settled),
         [OutcomeKind::Cancelled, OutcomeKind::Succeeded]
     );
+    assert_eq!(detail(&settled[0]), "it was asked to stop, and stopped");
     let commands = commands_of(&settled[0].commands);
     assert!(
         matches!(
@@ -352,6 +353,12 @@ async fn a_stop_request_reaches_the_run_it_means() {
         ),
         "{commands:?}"
     );
+}
+
+/// What the history keeps of an end.
+fn detail(settlement: &Settlement) -> &str {
+    let (_, outcome) = settlement.outcome.as_ref().expect("it is kept");
+    &outcome.detail
 }
 
 /// Sets a flag when it is dropped.
@@ -393,6 +400,7 @@ async fn a_run_that_does_not_stop_is_dropped_after_its_grace() {
         })
         .await;
         assert_eq!(kinds(&settled), [OutcomeKind::Cancelled]);
+        assert!(detail(&settled[0]).starts_with("it was killed"));
     }
 }
 
@@ -437,6 +445,7 @@ async fn a_stop_that_comes_before_its_execution_keeps_it_from_running() {
             OutcomeKind::Cancelled
         ]
     );
+    assert_eq!(detail(&settled[1]), "it was cancelled before it had begun");
 }
 
 #[tokio::test(start_paused = true)]

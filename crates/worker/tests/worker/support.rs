@@ -20,6 +20,8 @@ use tokio::sync::Notify;
 
 /// A time in 2026.
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
+/// Of which [`PARTITION`] is one.
+pub(crate) const PARTITIONS: u32 = 16;
 pub(crate) const PARTITION: PartitionId = PartitionId::own(3);
 
 pub(crate) fn queue() -> QueueName {
@@ -229,22 +231,42 @@ impl FakeQueue {
     }
 }
 
+fn home_of(command: &Command) -> PartitionId {
+    match command {
+        Command::Create(record) => {
+            let task = task::decode(&record.encoded).unwrap();
+            if task.is_first_of_a_chain() {
+                task.home(PARTITIONS)
+            } else {
+                PARTITION
+            }
+        }
+        _ => PARTITION,
+    }
+}
+
 /// The commands of a settlement or a report, decoded.
 pub(crate) fn commands_of(commands: &[(PartitionId, Bytes)]) -> Vec<Command> {
     commands
         .iter()
         .map(|(partition, bytes)| {
+            let command = command::decode(bytes.clone()).unwrap();
             assert_eq!(
-                *partition, PARTITION,
-                "commands go to the task's own partition"
+                *partition,
+                home_of(&command),
+                "commands go to the task's own partition, and what follows it to its home"
             );
-            command::decode(bytes.clone()).unwrap()
+            command
         })
         .collect()
 }
 
 #[async_trait]
 impl ExecutionQueue for FakeQueue {
+    fn partitions(&self) -> u32 {
+        PARTITIONS
+    }
+
     async fn poll(
         &self,
         _: &QueueName,
@@ -356,6 +378,11 @@ impl ExecutionQueue for FakeQueue {
         }
         drop(state);
         self.changed.notify_waiters();
+    }
+
+    async fn ask_to_stop(&self, _: &QueueName, stops: Vec<Stop>) -> Result<(), PortError> {
+        self.stops.send(&stops);
+        Ok(())
     }
 
     fn stops(&self, _: &QueueName) -> StopReceiver {

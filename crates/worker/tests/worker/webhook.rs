@@ -244,7 +244,7 @@ async fn a_request_carries_payload_and_headers() {
     assert_eq!(
         verdict_of(config(), task).await,
         Verdict::Success {
-            detail: "HTTP 200".to_owned()
+            detail: "thanks".to_owned()
         }
     );
     let [request] = &server.requests()[..] else {
@@ -395,9 +395,9 @@ async fn the_status_decides() {
         (
             "299",
             "",
-            "error",
+            "{\"error\":1}\n",
             Verdict::Success {
-                detail: "HTTP 299".into(),
+                detail: "{\"error\":1}".into(),
             },
         ),
         ("304", "", "", Verdict::failure("HTTP 304 Not Modified")),

@@ -146,7 +146,8 @@ fn leases(
         .observer(observer)
         .gates(gates)
         .result_topics(results)
-        .history(settings.worker.history);
+        .history(settings.worker.history)
+        .dead_letter_hook(settings.worker.dead_letter_hook());
     let leases = LeasesConfig {
         lanes_max: GROUPS_MAX,
         sweeps_alone: false,

@@ -157,6 +157,7 @@ fn worker(
         .gates(gates)
         .places(Places::new(config.concurrency_total))
         .history(config.history)
+        .dead_letter_hook(config.dead_letter_hook())
         .run_timeout_ms(config.run_timeout_ms)
         .drain_ms(config.drain_ms);
     for queue in &config.queues {

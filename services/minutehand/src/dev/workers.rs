@@ -72,7 +72,12 @@ impl Shared {
             left: Arc::new(left),
             ..LeasesConfig::new(stopping)
         };
-        Leases::new(builder.history(config.history), leases)
+        Leases::new(
+            builder
+                .history(config.history)
+                .dead_letter_hook(config.dead_letter_hook()),
+            leases,
+        )
     }
 }
 
@@ -188,6 +193,7 @@ fn worker(
         .given_dues(shared.dues.clone())
         .gates(shared.gates.clone())
         .history(config.history)
+        .dead_letter_hook(config.dead_letter_hook())
         .run_timeout_ms(config.run_timeout_ms)
         .drain_ms(config.drain_ms)
         .ends_when_idle(idleness)

@@ -8,7 +8,7 @@ use minutehand_http::TlsFiles;
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{Namespace, QueueName};
 use minutehand_settings::{Secret, both_or_none};
-use minutehand_worker::{GROUP_DEFAULT, HistoryPolicy, ResultTopic};
+use minutehand_worker::{DeadLetterHook, GROUP_DEFAULT, HistoryPolicy, ResultTopic};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -160,6 +160,10 @@ pub(crate) struct WorkerConfig {
     pub(crate) drain_ms: i64,
     /// Which outcomes of single tasks are kept; those of schedules always are, but with `none`.
     pub(crate) history: HistoryPolicy,
+    /// The queue whose tasks tell of dead letters of all others; none unless given.
+    pub(crate) dead_letter_queue: Option<QueueName>,
+    /// Where those tasks are posted; left to the queue's workers unless given.
+    pub(crate) dead_letter_url: Option<String>,
     /// Executions no executor fits: `log` them as done, `fail` makes them dead letters, `keep` (in
     /// `dev`) leaves them in their queue.
     pub(crate) unclaimed: Unclaimed,
@@ -173,6 +177,17 @@ pub(crate) struct WorkerConfig {
     pub(crate) output_dir: Option<PathBuf>,
 }
 
+impl WorkerConfig {
+    /// Who is told of dead letters.
+    pub(crate) fn dead_letter_hook(&self) -> Option<DeadLetterHook> {
+        let queue = self.dead_letter_queue.clone()?;
+        Some(DeadLetterHook {
+            queue,
+            url: self.dead_letter_url.clone(),
+        })
+    }
+}
+
 impl Default for WorkerConfig {
     fn default() -> WorkerConfig {
         WorkerConfig {
@@ -184,6 +199,8 @@ impl Default for WorkerConfig {
             run_timeout_ms: 3_600_000,
             drain_ms: 10_000,
             history: HistoryPolicy::Failures,
+            dead_letter_queue: None,
+            dead_letter_url: None,
             unclaimed: Unclaimed::Fail,
             process_executor: false,
             result_topics: Vec::new(),

@@ -10,7 +10,9 @@ use minutehand_model::{Command, Fact, LogOffset, PartitionId, Task, Timestamp};
 
 use super::TaskName;
 use crate::gateway::wait::not_ready;
-use crate::gateway::{CreateError, Created, FindTasks, Gateway, TaskHandle, Unavailable};
+use crate::gateway::{
+    CreateError, Created, FindTasks, Gateway, InvalidField, TaskHandle, Unavailable,
+};
 
 /// A task ready to be appended: its place in the caller's list, its due time and its record.
 struct Prepared {
@@ -31,7 +33,7 @@ impl Gateway {
         answers.resize_with(tasks.len(), || None);
         let mut groups: BTreeMap<PartitionId, Vec<Prepared>> = BTreeMap::new();
         for (index, task) in tasks.iter().enumerate() {
-            if let Err(refused) = self.queue_names.admit(&task.namespace, &task.queue, now) {
+            if let Err(refused) = self.admit_queues(task, now) {
                 self.metrics.refused("create", 1);
                 answers[index] = Some(Err(refused.into()));
                 continue;
@@ -61,6 +63,16 @@ impl Gateway {
             .into_iter()
             .map(|answer| answer.unwrap_or_else(unanswered))
             .collect()
+    }
+
+    /// Lets in the names of the queues that a task, and what follows it, go to.
+    fn admit_queues(&self, task: &Task, now: Timestamp) -> Result<(), InvalidField> {
+        let admit = |queue| self.queue_names.admit(&task.namespace, queue, now);
+        admit(&task.queue)?;
+        let following = task.chain.every();
+        following
+            .into_iter()
+            .try_for_each(|next| admit(&next.queue))
     }
 
     /// Counts creations that were refused before there was a task.

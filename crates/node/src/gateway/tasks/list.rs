@@ -13,7 +13,7 @@ use minutehand_engine::{KnownState, KnownTask};
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
-    Fact, LogOffset, Namespace, PartitionId, Place, TaskKey, Timestamp, TimetableEntry,
+    Fact, LogOffset, Namespace, PartitionId, Place, QueueName, TaskKey, Timestamp, TimetableEntry,
     TimetablePage,
 };
 
@@ -43,6 +43,8 @@ pub struct TaskQuery {
     pub until: Option<Timestamp>,
     /// Ids that begin like this.
     pub prefix: String,
+    /// What goes to this queue; `None`: to any.
+    pub queue: Option<QueueName>,
     /// Where the page begins, from the page before.
     pub start: Option<(Timestamp, String)>,
     /// Most tasks wanted, 1 to 1,000.
@@ -298,6 +300,19 @@ impl Listing<'_> {
         Ok(())
     }
 
+    /// Whether a task goes to the queue that is listed.
+    fn goes_to_queue(&self, encoded: &Bytes) -> Result<bool, Unavailable> {
+        let Some(queue) = &self.query.queue else {
+            return Ok(true);
+        };
+        let record = minutehand_record::task::read_record(encoded.clone());
+        let record = record.map_err(|error| Unavailable::Corrupt {
+            what: "a stored task".to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(record.queue == *queue)
+    }
+
     fn offer(
         &mut self,
         partition: PartitionId,
@@ -315,7 +330,8 @@ impl Listing<'_> {
                 reason: error.to_string(),
             })?;
         let has_prefix = name.id.as_str().starts_with(&self.query.prefix);
-        if name.namespace == self.query.namespace && has_prefix {
+        let is_wanted = name.namespace == self.query.namespace && has_prefix;
+        if is_wanted && self.goes_to_queue(&encoded)? {
             self.window.offer(
                 due,
                 &listed_as(&name.id, name.order_key.as_ref()),

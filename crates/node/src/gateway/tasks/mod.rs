@@ -5,11 +5,15 @@ pub(super) mod create;
 mod ended;
 pub(super) mod find;
 mod list;
+mod list_ended;
+mod stop;
 mod window;
 
 use minutehand_model::{Namespace, OrderKey, PartitionId, TaskId, TaskKey};
 
 pub use list::{TaskPage, TaskQuery};
+pub use list_ended::EndedTasks;
+pub use stop::RunsToStop;
 
 /// A task's name: its id within its namespace, and within its key where it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
