@@ -66,9 +66,9 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
                         taken_at: None,
                     })
                 }
-                Effect::WriteBlocks { request, .. } | Effect::WriteRevisions { request, .. } => {
-                    Some(Input::Done { request })
-                }
+                Effect::WriteBlocks { request, .. }
+                | Effect::WriteRevisions { request, .. }
+                | Effect::KeepMinutes { request, .. } => Some(Input::Done { request }),
                 Effect::FindTask { request, .. } => Some(Input::Found {
                     request,
                     entries: Vec::new(),

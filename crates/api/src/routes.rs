@@ -76,6 +76,8 @@ pub const PARTITIONS: &str = "/v1/partitions";
 pub const SKIPS: &str = "/v1/partitions/{partition}/skips";
 /// What the store has met damaged.
 pub const DAMAGE: &str = "/v1/damage";
+/// What was decided about a minute.
+pub const LEDGER: &str = "/v1/ledger";
 /// The load per minute.
 pub const BUCKETS: &str = "/v1/buckets";
 

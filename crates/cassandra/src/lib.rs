@@ -14,6 +14,7 @@ mod expiry;
 mod find;
 mod index_tiers;
 mod keys;
+mod ledger;
 mod listing;
 mod merge_index;
 mod pages;

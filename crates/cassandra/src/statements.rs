@@ -55,6 +55,10 @@ statements! {
                       author, note, appended_at, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     read_revisions = "SELECT log_offset, content FROM {keyspace}.schedules WHERE region = ? AND partition = ?";
     delete_revision = "DELETE FROM {keyspace}.schedules WHERE region = ? AND partition = ? AND log_offset = ?";
+    write_ledger = "INSERT INTO {keyspace}.ledger (region, partition, day, minute, closed_by, expected, published, \
+                    stored, found, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?";
+    read_ledger = "SELECT content FROM {keyspace}.ledger \
+                   WHERE region = ? AND partition = ? AND day = ? AND minute >= ? AND minute < ?";
     write_checkpoint = "INSERT INTO {keyspace}.checkpoints (region, partition, epoch, tick, copied_at, applied, \
                         replay_from, published_until, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TTL ?";
     read_checkpoint = "SELECT copied_at, content FROM {keyspace}.checkpoints \

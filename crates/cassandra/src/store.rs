@@ -1,9 +1,7 @@
 //! Cassandra as an operator has it: reached, migrated, looked at, described.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use minutehand_ports::{StoreDescription, StoreError, StorePart, Timetable, TimetableStore};
+use minutehand_ports::{Connected, StoreDescription, StoreError, StorePart, TimetableStore};
 
 use crate::config::CassandraConfig;
 use crate::schema::{Applied, Migration, Migrations, Replication, SchemaError, SchemaStatus};
@@ -32,8 +30,12 @@ impl TimetableStore for CassandraStore {
         }
     }
 
-    async fn connect(&self) -> Result<Arc<dyn Timetable>, StoreError> {
-        Ok(CassandraTimetable::connect(&self.config).await?)
+    async fn connect(&self) -> Result<Connected, StoreError> {
+        let store = CassandraTimetable::connect(&self.config).await?;
+        Ok(Connected {
+            timetable: store.clone(),
+            ledger: store,
+        })
     }
 
     async fn status(&self) -> Result<Vec<StorePart>, StoreError> {

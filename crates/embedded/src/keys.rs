@@ -57,6 +57,15 @@ pub(crate) fn partition(name: &str, partition: PartitionId) -> Vec<u8> {
     joined(&[name.as_bytes(), b"/", &partition.bits().to_be_bytes()])
 }
 
+/// A minute of the ledger: partition, its start, and the tick that closed it.
+pub(crate) fn minute(partition: PartitionId, minute: Timestamp, closed_by: u64) -> Vec<u8> {
+    joined(&[
+        &partition.bits().to_be_bytes(),
+        &time(minute),
+        &closed_by.to_be_bytes(),
+    ])
+}
+
 /// What keys of records that are passed over begin with.
 pub(crate) const SKIP: &[u8] = b"skip/";
 

@@ -20,6 +20,7 @@ mod damage;
 mod failure;
 mod history;
 mod keys;
+mod ledger;
 mod load;
 mod log;
 mod private;

@@ -26,6 +26,8 @@ pub(crate) struct Spaces {
     pub(crate) task_index: Keyspace,
     /// Partition, offset -> revision.
     pub(crate) revisions: Keyspace,
+    /// Partition, minute, the tick that closed it -> row of the ledger.
+    pub(crate) ledger: Keyspace,
     /// Queue, partition, first sequence -> what one tick published.
     pub(crate) batches: Keyspace,
     /// Queue, partition -> next sequence and first kept one.
@@ -76,6 +78,7 @@ impl Spaces {
             &self.block_loads,
             &self.task_index,
             &self.revisions,
+            &self.ledger,
             &self.batches,
             &self.lanes,
             &self.groups,
@@ -116,6 +119,7 @@ impl Spaces {
             block_loads: space("block_loads", small)?,
             task_index: space("task_index", large.min(INDEX_MEMTABLE_BYTES))?,
             revisions: space("revisions", small)?,
+            ledger: space("ledger", small)?,
             batches: space("batches", large)?,
             lanes: space("lanes", small)?,
             groups: space("groups", small)?,

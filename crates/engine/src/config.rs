@@ -58,6 +58,9 @@ pub struct Config {
     /// ticks have room for.
     #[schemars(range(min = 0, max = 1 << 30))]
     pub catch_up_rate_per_s: u64,
+    /// Whether a row of the ledger is kept of every minute, and compared with the timetable: see
+    /// `bucket audit`. Without it a partition that has nothing to do commits nothing.
+    pub ledger: bool,
     /// A checkpoint is committed at least this often while commands arrive that publish nothing.
     #[schemars(range(min = 10, max = 60_000))]
     pub checkpoint_interval_ms: i64,
@@ -115,6 +118,7 @@ impl Default for Config {
             low_tick_delay_ms: 500,
             catch_up_after_ms: 2_000,
             catch_up_rate_per_s: 0,
+            ledger: true,
             checkpoint_interval_ms: 1_000,
             lease_ttl_ms: 5_000,
             clock_skew_ms_max: 5_000,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use minutehand_model::{Block, Epoch, LogOffset, RevisionEntry, TaskKey, Tick, Timestamp};
+use minutehand_model::{Block, Epoch, LogOffset, RevisionEntry, Tally, TaskKey, Tick, Timestamp};
 
 use crate::input::RequestId;
 
@@ -71,6 +71,14 @@ pub enum Effect {
         request: RequestId,
         /// The tick.
         tick: Box<Tick>,
+    },
+    /// Keep rows of the ledger for minutes that are closed, each with what the timetable holds of
+    /// it. Answer: `Done`.
+    KeepMinutes {
+        /// Names the answer.
+        request: RequestId,
+        /// What was counted, in order of the minutes.
+        tallies: Vec<Tally>,
     },
     /// Nothing below is needed any more. No answer.
     Forget {

@@ -119,7 +119,7 @@ pub enum Input {
         /// When the sink took it, by its own clock; `None` when it has none.
         taken_at: Option<Timestamp>,
     },
-    /// A write of blocks or revisions is durable.
+    /// A write of blocks, of revisions or of rows of the ledger is durable.
     Done {
         /// Which request.
         request: RequestId,

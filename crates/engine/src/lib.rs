@@ -32,6 +32,7 @@ mod input;
 mod log_cursor;
 mod look_ahead;
 mod memory;
+mod minutes;
 mod moves;
 mod narrow;
 mod outgoing;

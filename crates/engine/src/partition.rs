@@ -10,6 +10,7 @@ use crate::due::DueTasks;
 use crate::effect::{Effect, Effects, StopReason};
 use crate::input::{Failure, Input, Moment, RequestId};
 use crate::log_cursor::LogCursor;
+use crate::minutes::MinuteBook;
 use crate::moves::Holds;
 use crate::outgoing::Outgoing;
 use crate::ownership::Ownership;
@@ -62,6 +63,8 @@ pub struct Partition<R = Sound> {
     pub(crate) outgoing: Outgoing,
     pub(crate) writes: TimetableWrites,
     pub(crate) revisions: StoredRevisions,
+    /// What is counted for the ledger.
+    pub(crate) minutes: MinuteBook,
 }
 
 impl Partition {
@@ -95,6 +98,7 @@ impl<R: Rules> Partition<R> {
             outgoing: Outgoing::default(),
             writes: TimetableWrites::default(),
             revisions: StoredRevisions::default(),
+            minutes: MinuteBook::new(config.ledger),
             config,
         }
     }
@@ -175,7 +179,7 @@ impl<R: Rules> Partition<R> {
     fn done(&mut self, request: RequestId) {
         if let Some(write) = self.writes.take(request) {
             self.written(write);
-        } else if self.breaks(PlantedBug::StaleAnswer) {
+        } else if !self.minutes.kept(request) && self.breaks(PlantedBug::StaleAnswer) {
             self.commit_answered(request, None, None);
         }
     }
@@ -295,6 +299,7 @@ impl<R: Rules> Partition<R> {
             self.forget();
             self.flush();
         }
+        self.keep_minutes();
     }
 
     /// What holds after every step, whatever happened: the parts hold what is theirs, and here is

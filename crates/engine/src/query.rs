@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
 use minutehand_model::{
-    Epoch, Frontier, LogOffset, Namespace, Phase, Place, ScheduleId, TaskKey, Timestamp,
+    Epoch, Frontier, LogOffset, Namespace, Phase, Place, ScheduleId, ScheduleStatus, TaskKey,
+    Timestamp,
 };
 
 use crate::fact::{StoredFact, flag};
@@ -76,6 +77,11 @@ pub struct Status {
     pub backlog_is_partly_unread: bool,
     /// The memory that the partition takes, about.
     pub memory_bytes: usize,
+    /// Minutes that start before this are closed, and have a row of the ledger or are to get one;
+    /// `None` before the first.
+    pub closed_before: Option<Timestamp>,
+    /// Minutes that this owner has given up counting: of those there is no row.
+    pub minutes_given_up: u64,
     /// Why it has stopped, in words, when it has; told by whoever runs the partition.
     pub stop_reason: Option<String>,
 }
@@ -100,8 +106,15 @@ impl<R: Rules> Partition<R> {
             backlog_oldest: self.backlog_oldest(),
             backlog_is_partly_unread: self.coverage.has_unread(),
             memory_bytes: self.memory().total(),
+            closed_before: self.minutes.minutes().closed_before,
+            minutes_given_up: self.minutes.given_up(),
             stop_reason: None,
         }
+    }
+
+    /// How many schedules there are in each state. Looks at every one of them.
+    pub fn schedules_by_state(&self) -> BTreeMap<ScheduleStatus, u64> {
+        self.schedules.count_by_state()
     }
 
     /// When the oldest of what F has left behind is due; the beginning of time is no such time.

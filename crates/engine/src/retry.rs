@@ -72,6 +72,7 @@ impl<R: Rules> Partition<R> {
             self.revisions.reading(),
             self.log.reading(),
             self.ticker.sending(),
+            self.minutes.keeping(),
         ];
         singles
             .into_iter()
@@ -86,6 +87,7 @@ impl<R: Rules> Partition<R> {
             self.revisions.reading_mut(),
             self.log.reading_mut(),
             self.ticker.sending_mut(),
+            self.minutes.keeping_mut(),
         ];
         singles
             .into_iter()

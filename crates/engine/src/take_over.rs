@@ -42,6 +42,7 @@ impl<R: Rules> Partition<R> {
         });
         self.log.begin(&checkpoint, from, log_end);
         self.plan_reading();
+        self.minutes.go_on(&checkpoint.minutes);
         self.ticker.begin(checkpoint, self.now);
         self.revisions.keep(schedule_states);
         self.ownership.enter(Phase::Loading);

@@ -36,7 +36,8 @@ impl<R: Rules> Partition<R> {
                 .schedules
                 .alarm_at()
                 .is_some_and(|time| time <= self.now);
-        let wants_checkpoint = self.checkpoint_at().is_some_and(|time| time <= self.now);
+        let wants_checkpoint = self.checkpoint_at().is_some_and(|time| time <= self.now)
+            || self.minute_closes_at().is_some_and(|time| time <= self.now);
         if is_due || has_decided || wants_checkpoint {
             self.build_tick(wants_checkpoint);
         } else {
@@ -140,7 +141,9 @@ impl<R: Rules> Partition<R> {
     }
 
     pub(crate) fn build_tick(&mut self, wants_checkpoint: bool) {
+        self.begin_counting();
         let mut outbox = self.schedules.take_outbox();
+        self.minutes.recurred(&outbox.publications);
         let late_changes = self
             .breaks(PlantedBug::TornState)
             .then(|| self.schedules.take_changes());
@@ -149,6 +152,7 @@ impl<R: Rules> Partition<R> {
         let limit = self.frontier_limit();
         let (frontier, bytes) = self.take_due(limit, bytes_decided, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
+        let count = outbox.publications.len();
         if self.phase() != Phase::Replaying {
             // Before the log has been replayed the newest definition is not known.
             self.schedules.ring(self.now, &mut outbox);
@@ -156,18 +160,25 @@ impl<R: Rules> Partition<R> {
             self.schedules
                 .run_backfills(self.now, occurrences_max, bytes_left, &mut outbox);
         }
+        self.minutes.recurred(&outbox.publications[count..]);
         self.frontier.advance(frontier);
         self.take_backlog(bytes, &mut outbox);
         // A retry that was withheld has ended its run, and so started another.
-        outbox.append(self.schedules.take_outbox());
+        let started = self.schedules.take_outbox();
+        self.minutes.recurred(&started.publications);
+        outbox.append(started);
+        let schedule_states = late_changes.unwrap_or_else(|| self.schedules.take_changes());
+        let number = self.ticker.committed().tick + 1;
+        self.end_counting(&outbox.publications, &schedule_states, number);
 
         let checkpoint = Checkpoint {
             epoch: self.ownership.epoch(),
-            tick: self.ticker.committed().tick + 1,
+            tick: number,
             applied: self.log.applied(),
             frontier: self.frontier_to_keep(),
             replay_from: self.replay_from(),
             remembered_from: self.remembered_from,
+            minutes: self.minutes.minutes().clone(),
         };
         let (derived, set_aside) = self.outgoing.take_decided();
         let tick = Tick {
@@ -177,7 +188,7 @@ impl<R: Rules> Partition<R> {
             publications: outbox.publications,
             stops: outbox.stops,
             derived: derived.into_iter().chain(outbox.derived).collect(),
-            schedule_states: late_changes.unwrap_or_else(|| self.schedules.take_changes()),
+            schedule_states,
             set_aside,
         };
         if tick.is_bare() && !wants_checkpoint {
@@ -200,7 +211,10 @@ impl<R: Rules> Partition<R> {
                 // Cancelled meanwhile.
                 self.tasks.drop_body(index);
             }
-            outbox.publications.extend(self.publication(index));
+            if let Some(publication) = self.publication(index) {
+                self.minutes.came_late(publication.task.due);
+                outbox.publications.push(publication);
+            }
             self.leave(index);
         }
     }
@@ -250,6 +264,7 @@ impl<R: Rules> Partition<R> {
                 let (count, size) = (outbox.publications.len(), outbox.started_bytes);
                 self.schedules.pass_next(self.now, &self.frontier, outbox);
                 let started = outbox.publications.len() - count;
+                self.minutes.recurred(&outbox.publications[count..]);
                 steps += started;
                 silent += usize::from(started == 0);
                 bytes += outbox.started_bytes - size;
@@ -294,6 +309,7 @@ impl<R: Rules> Partition<R> {
 
     fn pass(&mut self, index: TaskIndex) {
         let runs = self.tasks.opens_live_generation(index) && !self.withholds(index);
+        self.minutes.passed(self.tasks.get(index), runs, self.now);
         self.tasks.pass(index);
         if !runs {
             self.tasks.drop_body(index);
@@ -398,6 +414,7 @@ impl<R: Rules> Partition<R> {
         let needed_from = needed_from.min(self.log.time());
         needed_from
             .plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX)
+            .min(self.ledger_needs_from())
             .floor_to_minute()
     }
 

@@ -35,6 +35,7 @@ impl<R: Rules> Partition<R> {
         if self.ticker.is_free(self.now) && self.may_fire() {
             wakes.push((self.due_at(), WakeReason::Due));
             wakes.push((self.checkpoint_at(), WakeReason::Checkpoint));
+            wakes.push((self.minute_closes_at(), WakeReason::Checkpoint));
             let is_busy = self.outgoing.len() > 0 || self.schedules.has_news();
             wakes.push((is_busy.then_some(self.now), WakeReason::Busy));
             let backfills = self.schedules.is_backfilling() && self.phase() != Phase::Replaying;

@@ -5,7 +5,7 @@ mod support;
 
 use minutehand_model::{
     Command, MisfirePolicy, MisfireRule, OutcomeKind, OverlapPolicy, RunCause, ScheduleDefinition,
-    ScheduleEventKind as Kind,
+    ScheduleEventKind as Kind, ScheduleStatus,
 };
 use support::{Story, at, completed, ended, every_ten_seconds, namespace, revision, schedule_id};
 
@@ -612,4 +612,27 @@ fn what_the_jitter_brought_into_a_pause_never_runs() {
         story.nominals(),
         [10_000, 20_000, 30_000, 50_000, 60_000, 70_000]
     );
+}
+
+#[test]
+fn schedules_are_counted_by_state() {
+    let counts = |story: &Story| {
+        let counts = story.partition.schedules_by_state();
+        counts.into_iter().collect::<Vec<_>>()
+    };
+    let mut story = Story::begin();
+    assert_eq!(counts(&story), []);
+    story.say(500, revision(1, Some(every_ten_seconds()), false));
+    assert_eq!(counts(&story), [(ScheduleStatus::Active, 1)]);
+    story.say(600, revision(2, Some(every_ten_seconds()), true));
+    assert_eq!(counts(&story), [(ScheduleStatus::Paused, 1)]);
+    let over = ScheduleDefinition {
+        end: Some(at(1_000)),
+        ..every_ten_seconds()
+    };
+    story.say(700, revision(3, Some(over), false));
+    story.pass(30_000);
+    assert_eq!(counts(&story), [(ScheduleStatus::Ended, 1)]);
+    story.say(31_000, revision(4, None, false));
+    assert_eq!(counts(&story), []);
 }

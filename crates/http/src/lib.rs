@@ -18,6 +18,7 @@ mod lease_places;
 mod namespaces;
 mod node_router;
 mod openapi;
+mod openmetrics;
 mod origin;
 mod page;
 mod problem;

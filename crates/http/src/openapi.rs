@@ -40,7 +40,7 @@ use crate::routes::{
         queues::list, queues::show, queue_actions::pause, queue_actions::resume, queue_actions::purge, queue_actions::limit,
         queue_actions::delete, queues::dead_letters, queues::replay, queues::discard,
         leases::lease, leases::ack, leases::nack, leases::extend, leases::snooze,
-        operations::list_namespaces, operations::create_namespace, operations::partitions, operations::damage, operations::buckets,
+        operations::list_namespaces, operations::create_namespace, operations::partitions, operations::damage, operations::buckets, operations::audit,
         partitions::skip,
         operations::metrics, operations::live, operations::ready, operations::openapi,
     ),

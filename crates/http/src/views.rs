@@ -5,11 +5,12 @@ use minutehand_api::{self as api, time_text};
 use minutehand_model::limits::REASON_BYTES_MAX;
 use minutehand_model::{
     Branch, Gate, Namespace, NamespaceRules, OrderKey, Outcome, OutcomeKind, RevisionEntry,
-    RunInProgress, ScheduleId, ScheduleState, ScheduleStatus, Stopping, Task, TaskId, Timestamp,
+    RunInProgress, ScheduleId, ScheduleState, ScheduleStatus, Stopping, Tally, Task, TaskId,
+    Timestamp, Verdict,
 };
 use minutehand_node::{
-    Created, LetterView, MinuteLoad, PartitionView, Preview, QueueView, Replayed, RunRequested,
-    RunView, ScheduleHead, ScheduleView, TaskView,
+    Created, LetterView, MinuteAudit, MinuteLoad, PartitionView, Preview, QueueView, Replayed,
+    RunRequested, RunView, ScheduleHead, ScheduleView, TaskView,
 };
 use minutehand_worker::Leased;
 
@@ -237,6 +238,38 @@ pub(crate) fn partition(view: &PartitionView) -> api::Partition {
         backlog_oldest: status.backlog_oldest.and_then(shown),
         memory_bytes: status.memory_bytes,
         reason: status.stop_reason.clone(),
+    }
+}
+
+pub(crate) fn audit(minute: Timestamp, audits: &[MinuteAudit]) -> api::Audit {
+    let worst = audits.iter().map(MinuteAudit::verdict).max();
+    api::Audit {
+        minute: time_text(minute.floor_to_minute()),
+        verdict: worst.unwrap_or(Verdict::Open),
+        partitions: audits.iter().map(partition_audit).collect(),
+    }
+}
+
+/// The numbers are those of the row that was written last.
+fn partition_audit(audit: &MinuteAudit) -> api::PartitionAudit {
+    let row = audit.rows.last();
+    let of = |number: fn(&Tally) -> u64| row.map_or(0, |row| number(&row.tally));
+    api::PartitionAudit {
+        partition: audit.partition.into(),
+        verdict: audit.verdict(),
+        differences: audit.differences(),
+        expected: of(Tally::expected),
+        published: of(|tally| tally.published.count),
+        late: of(|tally| tally.late),
+        recurring: of(|tally| tally.recurring),
+        early: of(|tally| tally.early),
+        withdrawn: of(|tally| tally.withdrawn),
+        left_out: of(|tally| tally.left_out),
+        stored: of(|tally| tally.stored.count),
+        found: row.and_then(|row| row.found).map(|found| found.count),
+        dead_letters: audit.dead_letters,
+        digest: format!("{:016x}", of(|tally| tally.published.digest)),
+        closed_before: audit.closed_before.map(time_text),
     }
 }
 

@@ -84,6 +84,7 @@ async fn publish(client: &Arc<Client>, partition: PartitionId, prefix: &str, tic
                 },
                 replay_from: LogOffset::START,
                 remembered_from: Timestamp::from_millis(0),
+                ..Checkpoint::START
             },
             published_at: Timestamp::from_millis(1_700_000_000_001),
             publications,

@@ -1,8 +1,9 @@
 //! Every metric there is.
 
-use minutehand_model::{OutcomeKind, Phase, Precision};
+use minutehand_model::{Difference, OutcomeKind, Phase, Precision, ScheduleStatus};
 
 use crate::bounds::{QUEUES_MAX, ROUTES_MAX};
+use crate::ledger::{COMPLETE, UNVERIFIED};
 use crate::metric::{Kind, Label, Metric, Unit, Values};
 
 const PARTITION: Label = Label {
@@ -52,6 +53,38 @@ const OUTCOME: Label = Label {
 const OUTCOMES: &[&str] = &with::<{ OutcomeKind::WORDS.len() + 1 }>(OutcomeKind::WORDS, ABANDONED);
 /// The outcome of a run whose worker went down before it had an answer.
 pub(crate) const ABANDONED: &str = "abandoned";
+const VERDICT: Label = Label {
+    name: "verdict",
+    values: Values::Words(VERDICTS),
+};
+/// In what a minute differs, and the words for one that differs in nothing.
+const VERDICTS: &[&str] = &with::<{ DIFFERENCES.len() + 1 }>(DIFFERENCES, UNVERIFIED);
+const DIFFERENCES: &[&str] = &with::<{ Difference::WORDS.len() + 1 }>(Difference::WORDS, COMPLETE);
+const STORE: Label = Label {
+    name: "store",
+    values: Values::Words(&["log", "sink", "timetable", "ledger"]),
+};
+const OPERATION: Label = Label {
+    name: "operation",
+    values: Values::Words(&[
+        "open",
+        "read",
+        "write",
+        "find",
+        "read-revisions",
+        "write-revisions",
+        "commit",
+        "forget",
+    ]),
+};
+const ANSWER: Label = Label {
+    name: "answer",
+    values: Values::Words(&["ok", "retry", "fenced", "fatal"]),
+};
+const SCHEDULE_STATE: Label = Label {
+    name: "state",
+    values: Values::Words(ScheduleStatus::WORDS),
+};
 const RETURN: Label = Label {
     name: "why",
     values: Values::Words(&["expired", "released", "snoozed"]),
@@ -208,6 +241,31 @@ metrics! {
     /// without them.
     SET_ASIDE = Counter "minutehand_partition_set_aside_total" Count [PARTITION];
 
+    /// Requests of owners that a store has answered: log and sink are Kafka's in a cluster, timetable
+    /// and ledger Cassandra's. What is answered with `retry` is asked again after a pause.
+    STORE_REQUESTS = Counter "minutehand_store_requests_total" Count [STORE, OPERATION, ANSWER];
+    /// Time until a store had answered a request of an owner. A read of the log that finds nothing
+    /// may wait a while for more.
+    STORE_REQUEST = Histogram "minutehand_store_request_seconds" Seconds [STORE, OPERATION];
+    /// How far the clock of a partition's owner is ahead of the sink's (the brokers', in a cluster),
+    /// as the last tick told it, about; below zero it is behind. 0 where the sink has no clock of its
+    /// own.
+    CLOCK_DIFFERENCE = Gauge "minutehand_partition_clock_difference_seconds" Seconds [PARTITION];
+    /// How long the scheduler's lease lasts without news of it. When a third of it is left its owners
+    /// stop firing.
+    LEASE_LEFT = Gauge "minutehand_lease_left_seconds" Seconds [];
+
+    /// Closed minutes whose row of the ledger was kept, by verdict: complete, unverified (more
+    /// records than are compared), or in what it differs; a minute can differ in several.
+    LEDGER_MINUTES = Counter "minutehand_ledger_minutes_total" Count [PARTITION, VERDICT];
+    /// The end of the newest minute whose row of the ledger is kept, or when its owner began, in
+    /// seconds since 1970: the partition's heartbeat. It goes through the engine's clock, a tick's
+    /// commit, a read of the timetable and a write, whether or not anything is due.
+    LEDGER_KEPT = Gauge "minutehand_ledger_kept_time_seconds" Seconds [PARTITION];
+    /// Minutes that this node's owner has given up counting, because too many were open at once: of
+    /// those there is no row.
+    LEDGER_GIVEN_UP = Gauge "minutehand_ledger_given_up_minutes" Count [PARTITION];
+
     /// Stored rows, or stretches of them, that the embedded store met damaged and passed over since
     /// it was opened; `GET /v1/damage` lists them.
     STORE_DAMAGE = Counter "minutehand_store_damage_total" Count [];
@@ -220,6 +278,9 @@ metrics! {
     /// Occurrences of schedules: fired, skipped by the overlap policy, or missed under the misfire
     /// policy.
     OCCURRENCES = Counter "minutehand_schedule_occurrences_total" Count [RESULT];
+
+    /// Schedules that there are, by state; counted once a minute.
+    SCHEDULES = Gauge "minutehand_schedules" Count [PARTITION, SCHEDULE_STATE];
 
     /// Executions that are published and not settled, those in progress included.
     QUEUE_DEPTH = Gauge "minutehand_queue_depth" Count [QUEUE];

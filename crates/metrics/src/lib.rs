@@ -4,7 +4,7 @@
 //! it, and the dashboard and the alert rules are held against it by a test. Other crates record
 //! through handles whose methods are verbs: [`CommandMetrics`], [`PartitionMetrics`],
 //! [`ScheduleMetrics`], [`QueueMetrics`], [`ExpiredExecutions`], [`LogMetrics`], [`SinkMetrics`],
-//! [`HttpMetrics`], [`PoolMetrics`]. A handle looks its series up once, when it is made, so make it after the
+//! [`LedgerMetrics`], [`RequestMetrics`], [`HttpMetrics`], [`PoolMetrics`]. A handle looks its series up once, when it is made, so make it after the
 //! recorder was installed and keep it: using a kept one costs a few nanoseconds.
 //!
 //! Labels are bounded: partitions are counted, words come from the lists in the catalogue, queue
@@ -20,12 +20,14 @@ mod command;
 mod document;
 mod http;
 mod label;
+mod ledger;
 mod log;
 mod metric;
 mod partition;
 mod pool;
 mod process;
 mod queue;
+mod request;
 mod schedule;
 mod sink;
 mod store;
@@ -36,14 +38,17 @@ pub use command::CommandMetrics;
 pub use document::render_markdown;
 pub use http::HttpMetrics;
 pub use label::OTHER;
+pub use ledger::LedgerMetrics;
 pub use log::LogMetrics;
 pub use metric::{HISTOGRAM_BUCKETS, Kind, Label, Metric, Unit, Values};
 pub use partition::{PartitionMetrics, PartitionStanding};
 pub use pool::PoolMetrics;
 pub use process::{
-    ProcessMetrics, ProcessStanding, set_build_info, set_certificate_expiry, set_ready,
+    ProcessMetrics, ProcessStanding, set_build_info, set_certificate_expiry, set_lease_left,
+    set_ready,
 };
 pub use queue::{ExpiredExecutions, LeaseMetrics, QueueMetrics, QueueStanding, Queues};
+pub use request::RequestMetrics;
 pub use schedule::ScheduleMetrics;
 pub use sink::SinkMetrics;
 pub use store::StoreMetrics;

@@ -1,12 +1,14 @@
 //! One partition on one node: its ticks, its cursors, its memory and its phase.
 
+use std::collections::BTreeMap;
+
 use metrics::{Counter, Gauge, Histogram};
-use minutehand_model::{Phase, Precision};
+use minutehand_model::{Phase, Precision, ScheduleStatus};
 
 use crate::catalogue::{
-    APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, CLOCK_BEHIND, FRONTIER_LAG, LOG_END, MEMORY_BYTES,
-    NEAR_BYTES, NEAR_TASKS, OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS,
-    PUBLISH_LATENESS, QUARANTINED, REPLAY_DISTANCE, SET_ASIDE, TICK, TICKS,
+    APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, CLOCK_BEHIND, CLOCK_DIFFERENCE, FRONTIER_LAG, LOG_END,
+    MEMORY_BYTES, NEAR_BYTES, NEAR_TASKS, OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS,
+    PUBLISH_LATENESS, QUARANTINED, REPLAY_DISTANCE, SCHEDULES, SET_ASIDE, TICK, TICKS,
 };
 use crate::label::ByWord;
 
@@ -60,6 +62,8 @@ pub struct PartitionMetrics {
     set_aside: Counter,
     panics: Counter,
     quarantined: Gauge,
+    clock_difference: Gauge,
+    schedules: ByWord<Gauge>,
 }
 
 impl PartitionMetrics {
@@ -90,6 +94,8 @@ impl PartitionMetrics {
             set_aside: SET_ASIDE.counter(&only),
             panics: OWNER_PANICS.counter(&only),
             quarantined: QUARANTINED.gauge(&only),
+            clock_difference: CLOCK_DIFFERENCE.gauge(&only),
+            schedules: ByWord::of(&SCHEDULES, |word| SCHEDULES.gauge(&[&number, word])),
         }
     }
 
@@ -111,6 +117,19 @@ impl PartitionMetrics {
     /// Stored records were set aside because they could not be understood.
     pub fn set_aside(&self, count: u64) {
         self.set_aside.increment(count);
+    }
+
+    /// There are so many schedules of each state; of those that are not named there is none.
+    pub fn schedules(&self, counts: &BTreeMap<ScheduleStatus, u64>) {
+        for state in ScheduleStatus::ALL {
+            let count = counts.get(state).copied().unwrap_or(0);
+            self.schedules.get(state.as_str()).set(count as f64);
+        }
+    }
+
+    /// The owner's clock is so many seconds ahead of the sink's.
+    pub fn clock_is_ahead(&self, seconds: f64) {
+        self.clock_difference.set(seconds);
     }
 
     /// A panic ended the owner.
@@ -151,6 +170,8 @@ impl PartitionMetrics {
     /// nodes are right.
     pub fn given_up(&self) {
         self.stands(&PartitionStanding::default());
+        self.clock_is_ahead(0.0);
+        self.schedules(&BTreeMap::new());
         self.entered(Phase::Stopped);
     }
 }

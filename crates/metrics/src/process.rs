@@ -3,7 +3,7 @@
 use metrics::{Counter, Gauge};
 
 use crate::catalogue::{
-    BUILD_INFO, CERTIFICATE_EXPIRY, PROCESS_CPU, PROCESS_FILES, PROCESS_FILES_MAX,
+    BUILD_INFO, CERTIFICATE_EXPIRY, LEASE_LEFT, PROCESS_CPU, PROCESS_FILES, PROCESS_FILES_MAX,
     PROCESS_RESIDENT, PROCESS_START, PROCESS_THREADS, READY, RUNTIME_TASKS, RUNTIME_WAITING,
 };
 
@@ -15,6 +15,11 @@ pub fn set_build_info(version: &str, tzdb: &str) {
 /// Says whether the process does all of its work.
 pub fn set_ready(is_ready: bool) {
     READY.gauge(&[]).set(f64::from(u8::from(is_ready)));
+}
+
+/// Says how long the scheduler's lease lasts without news of it, in seconds.
+pub fn set_lease_left(seconds: f64) {
+    LEASE_LEFT.gauge(&[]).set(seconds.max(0.0));
 }
 
 /// Says when the certificate runs out that callers are shown, in seconds since 1970.

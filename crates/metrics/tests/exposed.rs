@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_metrics::{
     CommandMetrics, ExpiredExecutions, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LeaseMetrics,
-    LogMetrics, OTHER, PartitionMetrics, PartitionStanding, PoolMetrics, ProcessMetrics,
-    ProcessStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, ScheduleMetrics, SinkMetrics,
-    StoreMetrics, catalogue, describe, set_build_info, set_certificate_expiry, set_ready,
+    LedgerMetrics, LogMetrics, OTHER, PartitionMetrics, PartitionStanding, PoolMetrics,
+    ProcessMetrics, ProcessStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, RequestMetrics,
+    ScheduleMetrics, SinkMetrics, StoreMetrics, catalogue, describe, set_build_info,
+    set_certificate_expiry, set_lease_left, set_ready,
 };
-use minutehand_model::{OutcomeKind, Phase, Precision};
+use minutehand_model::{OutcomeKind, Phase, Precision, ScheduleStatus, Timestamp};
 
 /// Everything in the exposition format after `record` has run.
 fn exposed(record: impl FnOnce()) -> String {
@@ -29,6 +30,8 @@ fn use_everything() {
     set_build_info("0.1.0", "2026f");
     set_ready(true);
     set_certificate_expiry(1.8e9);
+    set_lease_left(4.5);
+    RequestMetrics::new("sink", "commit").answered("ok", 0.01);
     let process = ProcessMetrics::new();
     process.stands(&ProcessStanding {
         started_s: 1.7e9,
@@ -53,6 +56,11 @@ fn use_everything() {
     partition.set_aside(1);
     partition.panicked();
     partition.quarantined(true);
+    partition.clock_is_ahead(-0.02);
+    partition.schedules(&BTreeMap::from([(ScheduleStatus::Paused, 3)]));
+    let ledger = LedgerMetrics::new(7);
+    ledger.kept(&[], true, Timestamp::from_millis(1_800_000_000_000));
+    ledger.given_up(2);
     let store = StoreMetrics::new();
     store.damaged();
     store.takes(4_096, 1 << 30);

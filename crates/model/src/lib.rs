@@ -11,6 +11,7 @@ pub mod command;
 pub mod execution;
 mod free_dues;
 pub mod gate;
+pub mod ledger;
 pub mod limits;
 pub mod name;
 pub mod offset;
@@ -36,6 +37,7 @@ pub use execution::{
 };
 pub use free_dues::{FreeDues, GIVEN_DUES_MAX};
 pub use gate::{Breaker, Gate, NamespaceRules, Opening, Purge, QueueRules, QueueState};
+pub use ledger::{Difference, Found, LedgerRow, Minutes, Sum, Tally, Verdict};
 pub use name::{NameError, Namespace, OrderKey, QueueName, ScheduleId, TaskId, TopicName};
 pub use offset::{LogGeneration, LogOffset};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};

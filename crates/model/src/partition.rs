@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::ledger::Minutes;
 use crate::offset::LogOffset;
 use crate::time::Timestamp;
 
@@ -261,6 +262,8 @@ pub struct Checkpoint {
     /// Tasks whose dedupe window ended at or before this may have been forgotten; those with a
     /// later end are remembered.
     pub remembered_from: Timestamp,
+    /// What has been counted for the ledger of what this checkpoint says was published.
+    pub minutes: Minutes,
 }
 
 impl Checkpoint {
@@ -272,6 +275,7 @@ impl Checkpoint {
         frontier: Frontier::START,
         replay_from: LogOffset::START,
         remembered_from: Timestamp::MIN,
+        minutes: Minutes::START,
     };
 }
 

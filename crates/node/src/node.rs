@@ -17,7 +17,7 @@ use minutehand_model::{Epoch, LogOffset, PartitionId};
 use minutehand_ports::{CommandLog, Coordinator};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::Clock;
 use crate::owner::{Ended, Owner, OwnerStores, Owners, Surroundings, words_of};
@@ -27,6 +27,9 @@ use succeed::Successor;
 
 /// Pause before a partition that could not be acquired, or was lost, is tried again.
 const ACQUIRE_AGAIN_MS: u64 = 500;
+
+/// How often metrics are told how long the lease lasts.
+const LEASE_LOOK: Duration = Duration::from_secs(1);
 
 /// How often a quarantined partition's log is asked whether an operator has had the record passed
 /// over.
@@ -198,6 +201,8 @@ impl Node {
         let mut assignment = self.coordinator.assignment();
         let mut ownerships = Ownerships::default();
         let mut fatal = None;
+        let mut look = tokio::time::interval(LEASE_LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let is_ending = *shutdown.borrow_and_update() || fatal.is_some();
             let wanted = if is_ending {
@@ -218,6 +223,7 @@ impl Node {
             tokio::select! {
                 Ok(()) = assignment.changed(), if !is_ending => {}
                 Ok(()) = shutdown.changed(), if !is_ending => {}
+                _ = look.tick() => self.tell_lease_left(),
                 Some(ownership) = ownerships.tasks.join_next(), if !ownerships.tasks.is_empty() => {
                     let ownership = ownership.expect("panics are caught, and nothing is aborted");
                     let (partition, held) = (ownership.partition, ownership.held);
@@ -236,6 +242,14 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// How long the lease lasts from now on, as metrics tell it.
+    fn tell_lease_left(&self) {
+        let confirmed_at = *self.coordinator.confirmed_at().borrow();
+        let gone_ms = self.surroundings.clock.now().millis_since(confirmed_at);
+        let left_ms = self.coordinator.lease_ttl_ms().saturating_sub(gone_ms);
+        minutehand_metrics::set_lease_left(left_ms as f64 / 1_000.0);
     }
 
     /// Owns one partition from acquisition to its end.

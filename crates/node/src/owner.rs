@@ -1,10 +1,12 @@
 //! The owner of one partition: drives its engine, and answers questions about it.
 
+mod audit;
 mod budget;
 mod carry;
 mod log_watch;
 mod prepared;
 mod report;
+mod requests;
 mod troubles;
 
 use std::any::Any;
@@ -18,13 +20,15 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use minutehand_engine::{Config, Effect, Input, Partition, Phase, StopReason};
 use minutehand_model::{Epoch, LogOffset, PartitionId, Timestamp};
-use minutehand_ports::{CommandLog, ExecutionSink, Timetable};
+use minutehand_ports::{CommandLog, ExecutionSink, Ledger, Timetable};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
+use audit::Auditor;
 use budget::{Budget, Share};
 use log_watch::LogWatch;
 use report::Report;
+use requests::Requests;
 use troubles::Troubles;
 
 pub(crate) use prepared::Prepared;
@@ -40,6 +44,8 @@ pub struct OwnerStores {
     pub sink: Arc<dyn ExecutionSink>,
     /// What is due beyond the look-ahead.
     pub timetable: Arc<dyn Timetable>,
+    /// Where closed minutes are written down.
+    pub ledger: Arc<dyn Ledger>,
 }
 
 /// What every owner of a node works with.
@@ -50,6 +56,8 @@ pub(crate) struct Surroundings {
     /// The memory that the partitions of this node share.
     budget: Budget,
     troubles: Troubles,
+    auditor: Auditor,
+    requests: Requests,
 }
 
 impl Surroundings {
@@ -64,6 +72,8 @@ impl Surroundings {
             clock,
             budget,
             troubles: Troubles::default(),
+            auditor: Auditor::default(),
+            requests: Requests::default(),
         }
     }
 }
@@ -362,7 +372,7 @@ impl Owner {
             Event::Asked(question) => return self.answer(question),
             Event::TimePassed => return,
         };
-        self.report.received(&input);
+        self.report.received(&input, now.wall);
         self.partition.handle(now, input);
     }
 
@@ -442,7 +452,9 @@ impl Owner {
 
     fn publish_status(&mut self) {
         let status = self.partition.status();
-        self.report.stands(&status, self.surroundings.clock.now());
+        let now = self.surroundings.clock.now();
+        self.report.stands(&status, now);
+        self.report.count_schedules(&self.partition, now);
         self.status.send_if_modified(|known| {
             let has_changed = *known != status;
             if has_changed {

@@ -99,6 +99,10 @@ pub(crate) struct StatusMessage {
     pub(crate) memory_bytes: u64,
     #[prost(string, optional, tag = "20")]
     pub(crate) stop_reason: Option<String>,
+    #[prost(sint64, optional, tag = "21")]
+    pub(crate) closed_before_ms: Option<i64>,
+    #[prost(uint64, tag = "22")]
+    pub(crate) minutes_given_up: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]

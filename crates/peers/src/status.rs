@@ -113,6 +113,8 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
         backlog_is_partly_unread: status.backlog_is_partly_unread,
         memory_bytes: status.memory_bytes as u64,
         stop_reason: status.stop_reason.clone(),
+        closed_before_ms: status.closed_before.map(Timestamp::as_millis),
+        minutes_given_up: status.minutes_given_up,
     }
 }
 
@@ -166,6 +168,8 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
         backlog_is_partly_unread: message.backlog_is_partly_unread,
         memory_bytes: size(WHAT, "memory_bytes", message.memory_bytes)?,
         stop_reason: message.stop_reason,
+        closed_before: message.closed_before_ms.map(Timestamp::from_millis),
+        minutes_given_up: message.minutes_given_up,
     };
     Ok((codec::partition(message.partition)?, status))
 }

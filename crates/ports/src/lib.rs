@@ -11,6 +11,7 @@ pub mod contract;
 mod coordinator;
 mod error;
 mod history;
+mod ledger;
 mod log;
 mod output;
 mod queue;
@@ -25,11 +26,12 @@ pub use error::{ErrorClass, PortError};
 pub use history::{
     DeadLetter, DeadLetterPage, EndedPage, EndedPlace, EndedQuery, History, HistoryEntry,
 };
+pub use ledger::{LEDGER_KEPT_MS, LEDGER_MINUTES_MAX, Ledger};
 pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
 pub use output::{Output, OutputError, OutputRecord, refuse_output};
 pub use queue::{Claim, Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement};
 pub use rules::{QueueRulebook, RulesOfQueues};
 pub use sink::{Committed, ExecutionSink, Opened};
 pub use stops::{RecentStops, Stop, StopListeners, StopReceiver};
-pub use store::{StoreDescription, StoreError, StorePart, TimetableStore};
+pub use store::{Connected, StoreDescription, StoreError, StorePart, TimetableStore};
 pub use timetable::Timetable;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{ErrorClass, PortError, Timetable};
+use crate::{ErrorClass, Ledger, PortError, Timetable};
 
 /// A store that timetables lie in. An adapter opens one from its settings, without reaching it yet.
 #[async_trait]
@@ -16,13 +16,22 @@ pub trait TimetableStore: Send + Sync + 'static {
     fn describe(&self) -> StoreDescription;
 
     /// Connects, and makes sure that what lies there is as this build needs it.
-    async fn connect(&self) -> Result<Arc<dyn Timetable>, StoreError>;
+    async fn connect(&self) -> Result<Connected, StoreError>;
 
     /// What is there and what is missing; changes nothing.
     async fn status(&self) -> Result<Vec<StorePart>, StoreError>;
 
     /// Creates what is missing; what is there then. Several processes may do so at the same time.
     async fn migrate(&self) -> Result<Vec<StorePart>, StoreError>;
+}
+
+/// The data ports of a store that timetables lie in.
+#[derive(Clone)]
+pub struct Connected {
+    /// What is due beyond the look-ahead.
+    pub timetable: Arc<dyn Timetable>,
+    /// What was decided about every minute.
+    pub ledger: Arc<dyn Ledger>,
 }
 
 /// How a store is called, and where it is.

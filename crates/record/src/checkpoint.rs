@@ -6,6 +6,7 @@ use prost::Message;
 
 use crate::envelope::{log_offset, seal, unseal};
 use crate::error::{DecodeError, Fault};
+use crate::ledger::{self, TallyMessage};
 
 const WHAT: &str = "checkpoint";
 
@@ -53,6 +54,10 @@ struct CheckpointMessage {
     remembered_from_ms: i64,
     #[prost(message, repeated, tag = "8")]
     backlog: Vec<StretchMessage>,
+    #[prost(sint64, optional, tag = "9")]
+    closed_before: Option<i64>,
+    #[prost(message, repeated, tag = "10")]
+    tallies: Vec<TallyMessage>,
 }
 
 fn place_message(place: Place) -> PlaceMessage {
@@ -81,6 +86,7 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
         after: place_message(stretch.after),
         through: place_message(stretch.through),
     };
+    let (closed_before, tallies) = ledger::minutes_message(&checkpoint.minutes);
     seal(&CheckpointMessage {
         epoch: checkpoint.epoch.0,
         tick: checkpoint.tick,
@@ -90,6 +96,8 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
         gaps: checkpoint.frontier.gaps.iter().map(gap).collect(),
         remembered_from_ms: checkpoint.remembered_from.as_millis(),
         backlog: checkpoint.frontier.backlog.iter().map(stretch).collect(),
+        closed_before,
+        tallies,
     })
 }
 
@@ -160,13 +168,14 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
         },
         replay_from,
         remembered_from: Timestamp::from_millis(message.remembered_from_ms),
+        minutes: ledger::minutes(message.closed_before, message.tallies)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minutehand_model::LogOffset;
+    use minutehand_model::{LogOffset, Minutes, Sum, Tally};
 
     fn stretch(after_ms: i64, through_ms: i64) -> Stretch {
         let place = |ms| Place {
@@ -202,5 +211,39 @@ mod tests {
             let refused = decode(&encode(&with_backlog(disordered))).unwrap_err();
             assert!(refused.to_string().contains("backlog"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_carries_the_minutes_it_counts() {
+        let minute = |number: i64| Timestamp::from_millis(number * 60_000);
+        let tally = |number| Tally {
+            stored: Sum {
+                count: 3,
+                digest: u64::MAX,
+            },
+            due: 4,
+            withdrawn: 5,
+            published: Sum {
+                count: 6,
+                digest: 1,
+            },
+            late: 7,
+            recurring: 8,
+            early: 9,
+            left_out: 10,
+            closed_by: 11,
+            ..Tally::begin(minute(number), LogOffset::at(12))
+        };
+        let with = |tallies| Checkpoint {
+            minutes: Minutes {
+                closed_before: Some(minute(5)),
+                tallies,
+            },
+            ..Checkpoint::START
+        };
+        let kept = with(vec![tally(4), tally(9)]);
+        assert_eq!(decode(&encode(&kept)).unwrap(), kept);
+        let refused = decode(&encode(&with(vec![tally(9), tally(4)]))).unwrap_err();
+        assert!(refused.to_string().contains("minutes"), "{refused}");
     }
 }

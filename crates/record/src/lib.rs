@@ -17,6 +17,7 @@ pub mod dead_letter;
 mod envelope;
 mod error;
 pub mod last_word;
+pub mod ledger;
 mod names;
 pub mod outcome;
 mod policy;

@@ -7,8 +7,9 @@
 
 use bytes::Bytes;
 use minutehand_model::{
-    Command, Guarantee, LogOffset, Namespace, OutcomeKind, OverlapPolicy, Place, Publication,
-    Revision, ScheduleId, ScheduleState, SetAside, StopRequest, Stretch, TaskKey, Timestamp,
+    Command, Guarantee, LedgerRow, LogOffset, Namespace, OutcomeKind, OverlapPolicy, Place,
+    Publication, Revision, ScheduleId, ScheduleState, SetAside, StopRequest, Stretch, Tally,
+    TaskKey, Timestamp,
 };
 
 /// What a record of the log says, without what the checkers do not need.
@@ -264,6 +265,15 @@ pub struct Unpublished {
     pub again_at: Option<Timestamp>,
 }
 
+/// What a partition's ledger says at the end of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    /// The rows that are kept.
+    pub rows: Vec<LedgerRow>,
+    /// The minutes that the last checkpoint counts.
+    pub counting: Vec<Tally>,
+}
+
 /// Everything about one partition.
 #[derive(Clone, Debug, Default)]
 pub struct PartitionJournal {
@@ -282,6 +292,8 @@ pub struct PartitionJournal {
     /// Executions that their queues did not take, by their index in `publications`, and what became
     /// of them instead.
     pub unpublished: Vec<(usize, Unpublished)>,
+    /// What the ledger says; `None` where none is kept.
+    pub ledger: Option<Books>,
     /// What schedules remember at the end.
     pub schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
 }

@@ -34,6 +34,8 @@ pub struct Options {
     pub fault_model: Option<FaultModel>,
     /// What the timetable gets; `None`: each seed draws it.
     pub persist: Option<Persist>,
+    /// Whether a ledger is kept. It makes other requests, so it is another run of the same seed.
+    pub ledger: bool,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             trace: false,
             fault_model: None,
             persist: None,
+            ledger: false,
         }
     }
 }
@@ -173,6 +176,7 @@ impl Setup {
         if let Some(planted) = options.planted {
             profile::aim_at(planted, &mut setup, &mut rng);
         }
+        setup.engine.ledger = options.ledger;
         // Last, because planted bugs set the number of partitions.
         setup.draw_logs(&mut Rng::fork(seed, 11));
         if let Some(model) = &options.fault_model {
@@ -225,7 +229,10 @@ impl Setup {
             .fault_model
             .clone()
             .unwrap_or_else(FaultModel::healthy);
-        setup.engine = Config::default();
+        setup.engine = Config {
+            ledger: options.ledger,
+            ..Config::default()
+        };
         setup.rules = Breakable::default();
         setup.log_has_markers = false;
         (setup.log_generation, setup.logs_begin) = (LogGeneration::FIRST, Vec::new());

@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::time::Instant;
 
+use minutehand_model::Timestamp;
 use minutehand_model::time::SECOND_MS;
 
 use crate::check::{self, Violation};
 use crate::cluster::World;
 use crate::faults::{FaultCounts, FaultModel};
-use crate::journal::Journal;
+use crate::journal::{Books, Journal};
 use crate::options::{Options, Setup};
 use crate::parallel;
 use crate::planted::Planted;
@@ -154,12 +155,25 @@ fn simulate(setup: Setup) -> Report {
     }
 }
 
+/// What the ledger says, where one is kept.
+fn books(world: &World, partition: usize) -> Option<Books> {
+    world.setup.engine.ledger.then(|| {
+        let checkpoint = world.sinks[partition].checkpoint();
+        Books {
+            rows: world.ledgers[partition].rows(Timestamp::MIN, Timestamp::MAX),
+            counting: checkpoint.map_or_else(Vec::new, |last| last.minutes.tallies.clone()),
+        }
+    })
+}
+
 fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Journal {
     let is_healthy = drawn.is_healthy();
     let partitions = (0..world.setup.partitions).map(|partition| {
+        let ledger = books(world, partition);
         let sink = &mut world.sinks[partition];
         crate::journal::PartitionJournal {
             log: std::mem::take(&mut world.logs[partition].history),
+            ledger,
             schedule_states: sink.states(),
             ticks: std::mem::take(&mut sink.ticks),
             publications: std::mem::take(&mut sink.publications),

@@ -15,6 +15,7 @@ fn stores(memory: MemoryStores) -> Stores {
         log: Arc::new(memory.clone()),
         sink: Arc::new(memory.clone()),
         timetable: Arc::new(memory.clone()),
+        ledger: Arc::new(memory.clone()),
         coordinator: Arc::new(memory.clone()),
         queue: Arc::new(memory.clone()),
         history: Arc::new(memory.clone()),

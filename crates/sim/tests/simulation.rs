@@ -63,6 +63,40 @@ fn so_does_one_that_persists_everything() {
     );
 }
 
+fn with_ledger() -> Options {
+    Options {
+        ledger: true,
+        virtual_seconds: 180,
+        tasks_per_second: 6,
+        ..Options::default()
+    }
+}
+
+#[test]
+fn under_faults_the_ledger_agrees_with_what_happened() {
+    assert_fine(4_000..4_060, &with_ledger());
+}
+
+/// A loss, a repetition and an early run, each in a cluster under faults.
+#[test]
+fn the_ledger_finds_losses_repetitions_and_early_runs() {
+    for word in [
+        "page-overclaims",
+        "torn-tick",
+        "published-twice",
+        "fence",
+        "early",
+    ] {
+        let options = Options {
+            planted: Some(word.parse().expect("a planted bug")),
+            ..with_ledger()
+        };
+        let is_found = run_each(0..60, &options)
+            .any(|report| report.violations.iter().any(|one| one.checker == "ledger"));
+        assert!(is_found, "{word}");
+    }
+}
+
 #[test]
 fn every_fault_strikes_in_some_run() {
     let reports: Vec<_> = run_each(0..60, &Options::default()).collect();

@@ -57,6 +57,7 @@ impl Scheduler {
             log: store.clone(),
             sink: store.clone(),
             timetable: store.clone(),
+            ledger: store.clone(),
         };
         let node = Node::new(
             config,
@@ -77,6 +78,7 @@ impl Scheduler {
         let stores = Stores {
             log: store.clone(),
             timetable: store.clone(),
+            ledger: store.clone(),
             queue: store.clone(),
             history: store.clone(),
         };

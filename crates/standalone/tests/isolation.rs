@@ -100,6 +100,7 @@ async fn start() -> Rig {
         log,
         sink: store.clone(),
         timetable: store.clone(),
+        ledger: store.clone(),
     };
     let node = Node::new(
         Config::default(),

@@ -183,7 +183,8 @@ async fn start(held: BTreeSet<PartitionId>, readable: BTreeSet<PartitionId>) -> 
     let stores = OwnerStores {
         log: log.clone(),
         sink: store.clone(),
-        timetable: store,
+        timetable: store.clone(),
+        ledger: store,
     };
     let node = Node::new(
         Config::default(),

@@ -109,6 +109,7 @@ impl Ground {
             log: Arc::new(KafkaLog::new(Arc::clone(&self.client))),
             sink: Arc::new(KafkaSink::new(Arc::clone(&self.client))),
             timetable: Arc::clone(&self.timetable) as _,
+            ledger: Arc::clone(&self.timetable.inner) as _,
         };
         let owners = Owners::new(partitions);
         let coordinator: Arc<dyn Coordinator> = member.coordinator();

@@ -271,6 +271,7 @@ fn partition_journal(recorded: RecordedPartition) -> (PartitionJournal, Option<S
         set_aside: recorded.rejected,
         unpublished: Vec::new(),
         damaged_tasks: Vec::new(),
+        ledger: None,
         schedule_states: states
             .map(|((namespace, schedule), state)| (namespace, schedule, state))
             .collect(),

@@ -76,7 +76,8 @@ pub async fn run() -> Result<(), Failure> {
     let stores = OwnerStores {
         log,
         sink: Arc::new(KafkaSink::new(client)),
-        timetable,
+        timetable: timetable.clone(),
+        ledger: timetable,
     };
     let node = Node::new(
         engine,

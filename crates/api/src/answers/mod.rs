@@ -9,8 +9,8 @@ mod task;
 
 pub use lease::{Lease, LeaseAnswered, LeaseStatus, Leases, LeasesAnswered};
 pub use operations::{
-    Damage, DamageReport, Load, MinuteLoad, NamespaceCreation, NamespaceName, Namespaces,
-    NewNamespace, NewSkip, Partition, Partitions, Skip,
+    Audit, Damage, DamageReport, Load, MinuteLoad, NamespaceCreation, NamespaceName, Namespaces,
+    NewNamespace, NewSkip, Partition, PartitionAudit, Partitions, Skip,
 };
 pub use place::{Offset, PartitionNumber};
 pub use queue::{

@@ -1,6 +1,6 @@
-//! Namespaces, partitions, damage and load.
+//! Namespaces, partitions, damage, load and the ledger.
 
-use minutehand_model::{Phase, choice};
+use minutehand_model::{Difference, Phase, Verdict, choice};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -132,6 +132,66 @@ pub struct MinuteLoad {
     pub in_memory: u64,
     /// Stored bytes.
     pub bytes: u64,
+}
+
+/// What the ledger says of a minute: did everything run that was due?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "minute": "2026-11-29T09:00:00.000Z", "verdict": "complete", "partitions": [{
+        "partition": 3, "verdict": "complete", "differences": [], "expected": 1201, "published": 1201, "late": 1,
+        "recurring": 100, "early": 0, "withdrawn": 4, "left_out": 0, "stored": 1000, "found": 1000, "dead_letters": 2,
+        "digest": "89ab0123cdef4567", "closed_before": "2026-11-29T09:05:00.000Z",
+    }],
+}))]
+pub struct Audit {
+    /// The start of the minute.
+    #[schema(format = DateTime)]
+    pub minute: String,
+    /// The worst of all partitions.
+    pub verdict: Verdict,
+    /// Every partition.
+    pub partitions: Vec<PartitionAudit>,
+}
+
+/// What the ledger says of a minute of one partition; without a row the numbers are 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PartitionAudit {
+    /// Which one.
+    pub partition: PartitionNumber,
+    /// Whether everything ran that was due.
+    pub verdict: Verdict,
+    /// In what the counts differ.
+    pub differences: Vec<Difference>,
+    /// Executions that were to be published: tasks and attempts that were due, those that came late
+    /// and those of schedules.
+    pub expected: u64,
+    /// Executions that were published.
+    pub published: u64,
+    /// Of those, tasks that came when their time had passed already.
+    pub late: u64,
+    /// Of those, occurrences of schedules.
+    pub recurring: u64,
+    /// Of those, tasks that were published before they were due: 0, or something is wrong.
+    pub early: u64,
+    /// Tasks that were not to run: cancelled, moved, or created again.
+    pub withdrawn: u64,
+    /// Occurrences of schedules that a policy has left out.
+    pub left_out: u64,
+    /// Records of this minute that had been stored in the timetable, as the owner has decided them.
+    pub stored: u64,
+    /// The same as they are found there; absent when they are too many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<u64>,
+    /// Dead letters that are kept of executions that were due in the minute; absent when there are
+    /// too many letters to look through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<u64>,
+    /// The sum of the fingerprints of what was published, in hexadecimal.
+    pub digest: String,
+    /// Up to where the partition's owner has closed minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub closed_before: Option<String>,
 }
 
 choice!(

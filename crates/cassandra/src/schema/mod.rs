@@ -48,6 +48,7 @@ pub const MIGRATIONS: &[Migration] = &[
     migration!(2, "schedules", "0002_schedules.cql"),
     migration!(3, "regions", "0003_regions.cql"),
     migration!(4, "executions", "0004_executions.cql"),
+    migration!(5, "ledger", "0005_ledger.cql"),
 ];
 
 impl Migration {

@@ -15,7 +15,8 @@ struct Cassandra;
 async fn stores(config: CassandraConfig) -> Stores {
     let timetable: Arc<CassandraTimetable> = CassandraTimetable::connect(&config).await.unwrap();
     Stores {
-        timetable,
+        timetable: timetable.clone(),
+        ledger: timetable,
         keep: Box::new(config),
         ..Stores::absent()
     }
@@ -32,9 +33,9 @@ impl Harness for Cassandra {
             .keep
             .downcast::<CassandraConfig>()
             .expect("made by this harness");
-        drop(before.timetable);
+        drop((before.timetable, before.ledger));
         stores(*config).await
     }
 }
 
-contract_tests!(timetable: Cassandra);
+contract_tests!(timetable, ledger: Cassandra);

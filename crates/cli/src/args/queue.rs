@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::lease::{AckArgs, ExtendArgs, LeaseArgs, NackArgs, SnoozeArgs};
 use super::server::ServerArgs;
 use crate::output::duration::checked;
-use crate::output::time::parse_time;
+use crate::output::time::{parse_minute, parse_time};
 
 #[derive(Debug, Args)]
 pub struct QueueCommand {
@@ -163,6 +163,16 @@ pub(crate) enum BucketVerb {
         /// Minutes that start before this time; an hour later unless given, a week at most.
         #[arg(long, value_name = "TIME", value_parser = parse_time)]
         until: Option<String>,
+    },
+    /// Say whether everything ran that was due in a minute: what each partition's owner has counted,
+    /// and what is found in the timetable.
+    ///
+    /// It ends with 0 when all is complete, with 1 when counts differ, and with 6 when that cannot be
+    /// said (yet).
+    Audit {
+        /// A time in the minute, `2026-11-29T09:00Z`.
+        #[arg(value_name = "TIME", value_parser = parse_minute)]
+        minute: String,
     },
 }
 

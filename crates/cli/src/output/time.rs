@@ -9,6 +9,18 @@ pub(crate) fn parse_time(text: &str) -> Result<String, String> {
     timestamp(text).map(|at| at.to_string())
 }
 
+/// The same of a time that may leave its seconds out: `2026-11-29T09:00Z`.
+pub(crate) fn parse_minute(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    // The seconds follow behind `2026-11-29T09:00`.
+    match (text.get(..16), text.get(16..)) {
+        (Some(minute), Some(zone)) if !zone.starts_with(':') => {
+            parse_time(&format!("{minute}:00{zone}"))
+        }
+        _ => parse_time(text),
+    }
+}
+
 /// Reads an RFC 3339 time as the API does.
 pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
     minutehand_api::parse_time("time", text.trim()).map_err(|refused| {
@@ -62,6 +74,20 @@ mod tests {
             "2026-13-01T00:00:00Z",
         ] {
             assert!(parse_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_minute_needs_no_seconds() {
+        for text in [
+            "2026-11-29T09:00Z",
+            "2026-11-29T09:00:00Z",
+            " 2026-11-29T10:00+01:00 ",
+        ] {
+            assert_eq!(parse_minute(text), Ok("2026-11-29T09:00:00Z".to_owned()));
+        }
+        for text in ["", "09:00", "2026-11-29T09:00", "2026-11-29T9:00Z"] {
+            assert!(parse_minute(text).is_err(), "{text}");
         }
     }
 

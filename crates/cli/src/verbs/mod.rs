@@ -1,5 +1,6 @@
 //! What each verb does.
 
+mod audit;
 mod completion;
 mod config;
 mod explain;

@@ -15,6 +15,7 @@ use minutehand_model::{QueueState, Timestamp};
 use reqwest::Method;
 use serde_json::json;
 
+use super::audit;
 use super::lease;
 use super::pages::list;
 use super::task::show;
@@ -410,7 +411,10 @@ pub(super) async fn buckets(
     console: &mut Console,
     json: bool,
 ) -> Result<(), Failure> {
-    let BucketVerb::List { from, until } = verb;
+    let (from, until) = match verb {
+        BucketVerb::List { from, until } => (from, until),
+        BucketVerb::Audit { minute } => return audit::run(server, minute, console, json).await,
+    };
     let answer = Client::new(server)?
         .get(BUCKETS, &[("from", from), ("until", until)])
         .await?;

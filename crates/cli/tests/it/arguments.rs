@@ -59,6 +59,7 @@ fn every_documented_command_line_is_understood() {
         "queue dead-letters mail --reason 503",
         "queue discard mail 7",
         "bucket list",
+        "bucket audit 2026-11-29T09:00Z",
         "partition list",
         "import crontab /etc/crontab /etc/cron.d/php --dry-run --prefix host1",
         "import crontab f --format system --prune",

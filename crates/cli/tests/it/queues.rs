@@ -308,6 +308,49 @@ async fn buckets_and_partitions_are_tables() {
     assert_eq!(row[..6], ["0", "owning", "4", "10", "12", "7"]);
 }
 
+/// An answer about a minute, with a verdict and in what it differs.
+fn audited(verdict: &str, differences: &str) -> String {
+    format!(
+        r#"{{"minute":"2026-11-29T09:00:00.000Z","verdict":"{verdict}","partitions":[{{"partition":3,"verdict":"{verdict}","differences":[{differences}],"expected":12,"published":11,"late":1,"recurring":2,"early":0,"withdrawn":4,"left_out":5,"stored":10,"found":9,"dead_letters":7,"digest":"00000000000000ff"}}]}}"#
+    )
+}
+
+#[tokio::test]
+async fn an_audit_ends_with_a_code_for_its_verdict() {
+    for (verdict, differences, exit) in [
+        ("complete", "", Exit::Ok),
+        ("differs", r#""stored","published""#, Exit::Failed),
+        ("open", "", Exit::Unreachable),
+        ("unverified", "", Exit::Unreachable),
+    ] {
+        let body = audited(verdict, differences);
+        let server = Server::start(move |_| (200, "", body.clone()));
+        let words = [
+            "bucket",
+            "audit",
+            "2026-11-29T09:00Z",
+            "--server",
+            &server.url,
+        ];
+        let ran = run(&words).await;
+        assert_eq!(ran.exit, exit, "{verdict}");
+        assert_eq!(
+            server.request().line,
+            "GET /v1/ledger?minute=2026-11-29T09%3A00%3A00Z"
+        );
+        let row = rows(&ran.stdout)[1].join(" ");
+        assert!(row.starts_with(&format!("3 {verdict}")), "{row}");
+        assert!(
+            row.ends_with("12 11 1 2 0 4 5 10 9 7 00000000000000ff"),
+            "{row}"
+        );
+        let ran = run(&[&words[..], &["--json"]].concat()).await;
+        let json: serde_json::Value =
+            serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+        assert_eq!(json["verdict"], verdict);
+    }
+}
+
 #[tokio::test]
 async fn a_replay_of_all_goes_on_until_there_are_no_more() {
     let calls = std::sync::atomic::AtomicU64::new(0);

@@ -40,6 +40,7 @@ impl Embedded {
             log: Arc::clone(&store) as _,
             sink: Arc::clone(&store) as _,
             timetable: Arc::clone(&store) as _,
+            ledger: Arc::clone(&store) as _,
             coordinator: Arc::clone(&store) as _,
             queue: Arc::clone(&store) as _,
             history: store,
@@ -63,13 +64,14 @@ impl Harness for Embedded {
             log,
             sink,
             timetable,
+            ledger,
             coordinator,
             queue,
             history,
             keep,
         } = stores;
         let kept = keep.downcast::<Kept>().expect("made by this harness");
-        drop((log, sink, timetable, coordinator, queue, history));
+        drop((log, sink, timetable, ledger, coordinator, queue, history));
         self.open(*kept)
     }
 

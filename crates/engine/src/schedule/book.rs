@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use minutehand_model::{
     Command, Frontier, LogOffset, Namespace, Place, RevisionEntry, ScheduleId, ScheduleState,
-    ScheduleStateChange, TaskKey, Timestamp,
+    ScheduleStateChange, ScheduleStatus, TaskKey, Timestamp,
 };
 
 use super::deleted::{Deleted, DeletedSchedules};
@@ -678,19 +678,23 @@ impl<R: Rules> ScheduleBook<R> {
             .collect()
     }
 
+    /// How many live in each state, in the order of the states. Looks at every one.
+    pub(crate) fn count_by_state(&self) -> BTreeMap<ScheduleStatus, u64> {
+        let mut counts = BTreeMap::new();
+        for schedule in self.schedules.iter().flatten() {
+            *counts.entry(schedule.status()).or_default() += 1;
+        }
+        counts
+    }
+
     fn known(&self, number: Number) -> KnownSchedule {
         let schedule = self.at(number);
-        let is_used_up = schedule
-            .definition()
-            .is_some_and(|definition| schedule.is_used_up(definition));
-        let next = schedule
-            .next()
-            .filter(|_| !schedule.is_resting() && !is_used_up);
+        let next = schedule.runs_next();
         KnownSchedule {
             head: schedule.head.clone(),
             created_offset: schedule.created_offset,
             state: schedule.state.clone(),
-            next: next.map(|(_, next)| (next.nominal, next.due)),
+            next: next.map(|next| (next.nominal, next.due)),
         }
     }
 }

@@ -20,7 +20,8 @@ use std::sync::Arc;
 use minutehand_calendar::CompiledDefinition;
 use minutehand_model::{
     Command, LogOffset, Namespace, Place, Publication, RevisionEntry, RunCause, ScheduleDefinition,
-    ScheduleEvent, ScheduleEventKind, ScheduleId, ScheduleState, StopRequest, Timestamp,
+    ScheduleEvent, ScheduleEventKind, ScheduleId, ScheduleState, ScheduleStatus, StopRequest,
+    Timestamp,
 };
 
 use crate::planted::PlantedBug;
@@ -109,6 +110,25 @@ impl Schedule {
     fn is_used_up(&self, definition: &ScheduleDefinition) -> bool {
         let taken = self.state.runs_started + self.state.buffered.len() as u64;
         definition.runs_max.is_some_and(|max| taken >= max)
+    }
+
+    /// The occurrence that runs next, as things stand.
+    fn runs_next(&self) -> Option<Occurrence> {
+        let is_used_up = self
+            .definition()
+            .is_some_and(|definition| self.is_used_up(definition));
+        let (_, next) = self.next().filter(|_| !self.is_resting() && !is_used_up)?;
+        Some(next)
+    }
+
+    /// Whether it runs.
+    fn status(&self) -> ScheduleStatus {
+        match () {
+            () if self.head.revision.paused => ScheduleStatus::Paused,
+            () if self.state.paused_by_failure_at.is_some() => ScheduleStatus::PausedByFailure,
+            () if self.runs_next().is_none() => ScheduleStatus::Ended,
+            () => ScheduleStatus::Active,
+        }
     }
 
     /// The next occurrence to be decided.

@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedule, Partition};
 use minutehand_model::{
-    ActionTemplate, Block, Checkpoint, Command, Epoch, Guarantee, LogOffset, MisfirePolicy,
-    Namespace, OutcomeKind, OverlapPolicy, PartitionId, Precision, QueueName, RecurrenceSpec,
-    RetryPolicy, Revision, RevisionEntry, RunCause, ScheduleDefinition, ScheduleEventKind,
-    ScheduleId, ScheduleState, SetAside, StopRequest, Task, TaskId, TaskRecord, Timestamp,
-    TimetableEntry, TimetablePage,
+    ActionTemplate, Block, Checkpoint, Command, Epoch, Found, Guarantee, LedgerRow, LogOffset,
+    MisfirePolicy, Namespace, OutcomeKind, OverlapPolicy, PartitionId, Precision, QueueName,
+    RecurrenceSpec, RetryPolicy, Revision, RevisionEntry, RunCause, ScheduleDefinition,
+    ScheduleEventKind, ScheduleId, ScheduleState, SetAside, StopRequest, Tally, Task, TaskId,
+    TaskRecord, Timestamp, TimetableEntry, TimetablePage,
 };
 
 /// What an entry of a block takes on its way, about.
@@ -104,6 +104,10 @@ pub(crate) struct Story {
     /// Ticks are committed, and their answer is a long time coming.
     is_slow: bool,
     slow_answer: Option<Input>,
+    /// Rows of minutes that were to be kept, as often as they were, with what the timetable had.
+    pub(crate) kept: Vec<LedgerRow>,
+    /// Rows are not acknowledged.
+    pub(crate) loses_rows: bool,
 }
 
 impl Story {
@@ -111,7 +115,16 @@ impl Story {
         Story::begin_with(Config::default())
     }
 
+    /// A partition that keeps no ledger: it commits only what there is to say.
     pub(crate) fn begin_with(config: Config) -> Story {
+        Story::begin_counting(Config {
+            ledger: false,
+            ..config
+        })
+    }
+
+    /// One that keeps a ledger, if the configuration says so.
+    pub(crate) fn begin_counting(config: Config) -> Story {
         let mut story = Story {
             partition: Partition::new(config.clone(), PartitionId::own(0)),
             config,
@@ -141,6 +154,8 @@ impl Story {
             damages_derived: false,
             is_slow: false,
             slow_answer: None,
+            kept: Vec::new(),
+            loses_rows: false,
         };
         story.take_over(0);
         story
@@ -389,6 +404,17 @@ impl Story {
         page
     }
 
+    /// A row of the ledger with what the timetable has of its minute.
+    fn row(&self, tally: &Tally) -> LedgerRow {
+        let mut found = Found::begin(tally);
+        let entries: Vec<TimetableEntry> = self.entries().cloned().collect();
+        assert!(found.take_in(&entries), "they are few");
+        LedgerRow {
+            tally: *tally,
+            found: found.sum(),
+        }
+    }
+
     fn settle(&mut self) {
         loop {
             self.partition.advance(self.now);
@@ -543,6 +569,17 @@ impl Story {
                     return None;
                 }
                 answer
+            }
+            Effect::KeepMinutes { request, tallies } => {
+                let rows: Vec<LedgerRow> = tallies.iter().map(|tally| self.row(tally)).collect();
+                self.kept.extend(rows);
+                match self.loses_rows {
+                    true => Input::Failed {
+                        request,
+                        failure: Failure::Retry,
+                    },
+                    false => Input::Done { request },
+                }
             }
             Effect::WriteBlocks { request, blocks } => {
                 self.writes_ms.push(self.now.millis_since(at(0)));

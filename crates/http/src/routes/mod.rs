@@ -79,6 +79,7 @@ pub fn router(config: ApiConfig) -> Router {
         .route(routes::DAMAGE, get(operations::damage))
         .route(routes::SKIPS, post(partitions::skip))
         .route(routes::BUCKETS, get(operations::buckets))
+        .route(routes::LEDGER, get(operations::audit))
         .route("/metrics", get(operations::metrics))
         .route_layer(middleware::from_fn(of_its_kind))
         .route_layer(middleware::from_fn_with_state(

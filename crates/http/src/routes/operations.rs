@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use minutehand_api::{
-    Damage, DamageReport, Load, NamespaceName, Namespaces, NewNamespace, Partitions, ProblemKind,
-    name_refused, routes,
+    Audit, Damage, DamageReport, InvalidField, Load, NamespaceName, Namespaces, NewNamespace,
+    Partitions, ProblemKind, name_refused, routes,
 };
 use minutehand_model::Namespace;
 use minutehand_model::time::MINUTE_MS;
@@ -21,6 +21,7 @@ use super::json;
 use crate::access::{Everywhere, Params};
 use crate::api::{Api, RenderMetrics};
 use crate::content::read_body;
+use crate::openmetrics;
 use crate::problem::{Closed, Problem, Refused};
 use crate::views;
 
@@ -168,8 +169,35 @@ pub(crate) async fn buckets(
 }
 
 #[utoipa::path(
+    get, path = routes::LEDGER, tag = "operations", operation_id = "auditMinute",
+    summary = "Whether everything ran that was due in a minute",
+    description = "A minute is closed some seconds after it is over, and later while a backlog of it is caught up with. \
+        Rows are kept for 35 days.",
+    params(
+        ("minute" = String, Query, description = "A time in the minute"),
+    ),
+    responses(
+        (status = 200, description = "What was decided, and what is found in the timetable", body = Audit),
+        Refused,
+    )
+)]
+pub(crate) async fn audit(
+    State(api): State<Arc<Api>>,
+    _: Everywhere,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = Params::parse(&uri, &["minute"])?;
+    let minute = params.time("minute")?.ok_or_else(|| {
+        InvalidField::new("minute", "is missing", "a time as RFC 3339", "nothing")
+    })?;
+    let audits = api.gateway.audit(minute).await?;
+    Ok(json(StatusCode::OK, &views::audit(minute, &audits)))
+}
+
+#[utoipa::path(
     get, path = "/metrics", tag = "operations", operation_id = "metrics",
     summary = "Metrics in the text format of Prometheus",
+    description = "As OpenMetrics where `Accept` names `application/openmetrics-text`; compressed where `Accept-Encoding` names gzip.",
     responses(
         (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
         Closed,
@@ -183,15 +211,18 @@ pub(crate) async fn metrics(
     rendered(&api.metrics, &api.gateway.readiness(), &headers)
 }
 
-/// Metrics as Prometheus reads them, compressed where the caller takes that.
+/// Metrics as Prometheus reads them, or as OpenMetrics has them where the caller names that;
+/// compressed where the caller takes that.
 pub(crate) fn rendered(
     metrics: &RenderMetrics,
     readiness: &Readiness,
     headers: &HeaderMap,
 ) -> Response {
     minutehand_metrics::set_ready(*readiness == Readiness::Ready);
-    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    let text = metrics();
+    let (kind, text) = match openmetrics::is_wanted(headers) {
+        true => (openmetrics::CONTENT_TYPE, openmetrics::of(&metrics())),
+        false => ("text/plain; version=0.0.4; charset=utf-8", metrics()),
+    };
     let mut response = match takes_gzip(headers).then(|| compressed(&text)) {
         Some(Ok(bytes)) => {
             let mut response = bytes.into_response();
@@ -204,8 +235,9 @@ pub(crate) fn rendered(
         Some(Err(_)) | None => text.into_response(),
     };
     let told = response.headers_mut();
-    told.insert(header::CONTENT_TYPE, kind);
-    told.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    told.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let vary = HeaderValue::from_static("accept, accept-encoding");
+    told.insert(header::VARY, vary);
     response
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::http::Method;
 use minutehand_http::NamespacePolicy;
-use minutehand_model::Namespace;
+use minutehand_model::{Namespace, PartitionId, QueueName, Task, TaskId, Timestamp};
+use minutehand_ports::DeadLetter;
 use serde_json::json;
 
 use crate::support::{Setup, TASKS, api, api_with};
@@ -64,6 +65,71 @@ async fn load_is_shown_per_minute_near_and_far() {
             ]
         );
     }
+}
+
+/// A letter of partition 1 whose last attempt was due at a time.
+fn given_up(due: Timestamp) -> DeadLetter {
+    let queue = QueueName::parse("q").unwrap();
+    let (namespace, id) = (
+        Namespace::parse("default").unwrap(),
+        TaskId::parse("t").unwrap(),
+    );
+    let task = Task::new(namespace, id, queue.clone(), due);
+    DeadLetter {
+        queue,
+        partition: PartitionId::own(1),
+        key: task.key(),
+        at: due.plus_millis(10),
+        attempts: 1,
+        reason: "no such mailbox".to_owned(),
+        encoded: minutehand_record::task::encode(&task),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_minute_is_audited_against_the_timetable() {
+    let api = api().await;
+    let path = "/v1/ledger?minute=2026-11-23T16:03:20Z";
+    let lines: String = (0..40)
+        .map(|number| {
+            let second = number % 60;
+            format!("{{\"queue\":\"q\",\"due_at\":\"2026-11-23T16:03:{second:02}Z\"}}\n")
+        })
+        .collect();
+    api.post(&format!("{TASKS}:bulk"), &lines)
+        .await
+        .expect_lines();
+    let open = api.get(path).await.expect(200);
+    assert_eq!(
+        (&open["verdict"], &open["minute"]),
+        (&json!("open"), &json!("2026-11-23T16:03:00.000Z"))
+    );
+    for _ in 0..90 {
+        api.pass(3_000).await;
+    }
+    let audit = api.get(path).await.expect(200);
+    assert_eq!(audit["verdict"], "complete", "{audit}");
+    let partitions = audit["partitions"].as_array().unwrap();
+    let sum = |field: &str| {
+        let numbers = partitions.iter().map(|one| one[field].as_u64().unwrap());
+        numbers.sum::<u64>()
+    };
+    assert_eq!(
+        ["expected", "published", "stored", "found", "early", "late"].map(sum),
+        [40, 40, 40, 40, 0, 0]
+    );
+    assert_eq!(partitions[1]["dead_letters"], 0);
+    let due = |text: &str| minutehand_api::parse_time("due", text).unwrap();
+    for (number, second) in [(1, "16:03:59"), (2, "16:04:00")] {
+        let due = due(&format!("2026-11-23T{second}Z"));
+        api.store.add_letter(number, given_up(due));
+    }
+    let audit = api.get(path).await.expect(200);
+    assert_eq!(audit["partitions"][1]["dead_letters"], 1);
+    let empty = api.get("/v1/ledger?minute=2026-11-23T16:02:00Z").await;
+    assert_eq!(empty.expect(200)["verdict"], "complete");
+    let missing = api.get("/v1/ledger").await.problem(422);
+    assert_eq!(missing["field"], "minute");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,16 +6,16 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Block, BucketLoad, Checkpoint, Epoch, Fact, LogOffset, Namespace, Outcome, PartitionId,
-    QueueName, RevisionEntry, ScheduleId, ScheduleState, TaskKey, TaskRecord, Tick, Timestamp,
-    TimetableEntry, TimetablePage,
+    Block, BucketLoad, Checkpoint, Epoch, Fact, LedgerRow, LogOffset, Namespace, Outcome,
+    PartitionId, QueueName, RevisionEntry, ScheduleId, ScheduleState, TaskKey, TaskRecord, Tick,
+    Timestamp, TimetableEntry, TimetablePage,
 };
 use minutehand_node::Clock;
 use minutehand_ports::{
     Appended, CommandLog, Committed, Coordinator, DeadLetter, DeadLetterPage, Delivery, DeliveryId,
-    EndedPage, EndedQuery, ErrorClass, ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds,
-    LogRecord, Opened, PortError, QueueDepth, Settlement, Stop, StopListeners, StopReceiver,
-    Timetable,
+    EndedPage, EndedQuery, ErrorClass, ExecutionQueue, ExecutionSink, History, Ledger, LogBatch,
+    LogBounds, LogRecord, Opened, PortError, QueueDepth, Settlement, Stop, StopListeners,
+    StopReceiver, Timetable,
 };
 use tokio::sync::watch;
 
@@ -26,6 +26,7 @@ struct Partition {
     schedule_states: BTreeMap<(Namespace, ScheduleId), ScheduleState>,
     blocks: BTreeMap<(Timestamp, LogOffset, LogOffset), Block>,
     revisions: BTreeMap<LogOffset, RevisionEntry>,
+    ledger: BTreeMap<(Timestamp, u64), LedgerRow>,
 }
 
 #[derive(Default)]
@@ -228,6 +229,37 @@ impl ExecutionSink for Store {
         Ok(Committed::whole(
             has_derived.then_some(LogOffset::at(partition.log.len() as u64)),
         ))
+    }
+}
+
+#[async_trait]
+impl Ledger for Store {
+    async fn write_rows(
+        &self,
+        partition: PartitionId,
+        rows: Vec<LedgerRow>,
+    ) -> Result<(), PortError> {
+        let mut state = self.state.lock().unwrap();
+        let ledger = &mut state.partitions.entry(partition).or_default().ledger;
+        ledger.extend(
+            rows.into_iter()
+                .map(|row| ((row.tally.minute, row.tally.closed_by), row)),
+        );
+        Ok(())
+    }
+
+    async fn rows(
+        &self,
+        partition: PartitionId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<LedgerRow>, PortError> {
+        let mut state = self.state.lock().unwrap();
+        let ledger = &state.partitions.entry(partition).or_default().ledger;
+        Ok(ledger
+            .range((from, 0)..(until, 0))
+            .map(|(_, row)| *row)
+            .collect())
     }
 }
 

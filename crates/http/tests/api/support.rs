@@ -63,6 +63,7 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
     let stores = Stores {
         log: store.clone(),
         timetable: store.clone(),
+        ledger: store.clone(),
         queue: store.clone(),
         history: store.clone(),
     };
@@ -85,6 +86,7 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
             log: store.clone(),
             sink: store.clone(),
             timetable: store.clone(),
+            ledger: store.clone(),
         };
         let config = minutehand_engine::Config::default();
         let node = Node::new(

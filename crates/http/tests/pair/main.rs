@@ -63,6 +63,7 @@ impl Scheduler {
             log: store.clone(),
             sink: store.clone(),
             timetable: store.clone(),
+            ledger: store.clone(),
         };
         let node = Node::new(
             Config::default(),
@@ -123,6 +124,7 @@ impl Pair {
         let stores = Stores {
             log: store.clone(),
             timetable: store.clone(),
+            ledger: store.clone(),
             queue: store.clone(),
             history: store.clone(),
         };

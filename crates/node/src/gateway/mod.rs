@@ -6,6 +6,7 @@
 //! the log held when the question came: who was told that a task exists finds it.
 
 mod error;
+mod ledger;
 mod letters;
 mod names;
 mod operations;
@@ -28,7 +29,7 @@ use bytes::Bytes;
 use minutehand_metrics::CommandMetrics;
 use minutehand_model::{PartitionId, Timestamp};
 use minutehand_ports::{
-    Appended, CommandLog, ExecutionQueue, History, PortError, QueueRulebook, Timetable,
+    Appended, CommandLog, ExecutionQueue, History, Ledger, PortError, QueueRulebook, Timetable,
 };
 use tokio::sync::watch;
 
@@ -36,6 +37,7 @@ pub use error::{
     BackfillError, CancelError, CreateError, CreateScheduleError, LookupError, QueryError,
     RescheduleError, ReviseError, StopError, Unavailable,
 };
+pub use ledger::MinuteAudit;
 pub use letters::{LetterFilter, REASON_FILTER_BYTES_MAX, Selection};
 pub use minutehand_api::{InvalidField, Preview, ValidDefinition, ValidTask};
 pub use minutehand_model::TaskState;
@@ -64,6 +66,8 @@ pub struct Stores {
     pub log: Arc<dyn CommandLog>,
     /// What is due beyond the look-ahead, and the revisions of schedules.
     pub timetable: Arc<dyn Timetable>,
+    /// What was decided about every minute.
+    pub ledger: Arc<dyn Ledger>,
     /// The executions that wait for workers.
     pub queue: Arc<dyn ExecutionQueue>,
     /// Outcomes and dead letters.

@@ -1,6 +1,8 @@
 //! Carrying effects out: from a value of the engine to a call of a port, and from its answer to an
 //! input.
 
+use std::time::Instant;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use minutehand_engine::{Effect, Failure, Input, InputRecord, RequestId};
@@ -26,10 +28,13 @@ pub(super) fn out(
     surroundings: &Surroundings,
     effect: Effect,
 ) -> Option<BoxFuture<'static, Input>> {
-    let (operation, request, answer) = ask(id, surroundings.stores.clone(), effect)?;
-    let troubles = surroundings.troubles.clone();
+    let (operation, request, answer) = ask(id, surroundings, effect)?;
+    let (troubles, requests) = (surroundings.troubles.clone(), surroundings.requests.clone());
     let answered = async move {
-        match answer.await {
+        let since = Instant::now();
+        let answer = answer.await;
+        requests.answered(operation, &answer, since.elapsed());
+        match answer {
             Ok(input) => {
                 troubles.worked(operation, id);
                 input
@@ -40,12 +45,14 @@ pub(super) fn out(
     Some(answered.boxed())
 }
 
-fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
+fn ask(id: PartitionId, surroundings: &Surroundings, effect: Effect) -> Option<Asked> {
+    let (auditor, audited) = (surroundings.auditor.clone(), surroundings.stores.clone());
     let OwnerStores {
         log,
         sink,
         timetable,
-    } = stores;
+        ..
+    } = surroundings.stores.clone();
     Some(match effect {
         Effect::Open { request, epoch } => {
             let answer = async move {
@@ -127,6 +134,13 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
             };
             (Operation::WriteRevisions, request, answer.boxed())
         }
+        Effect::KeepMinutes { request, tallies } => {
+            let answer = async move {
+                let kept = auditor.keep(id, audited, tallies).await;
+                kept.map(|()| Input::Done { request }).map_err(passing)
+            };
+            (Operation::KeepMinutes, request, answer.boxed())
+        }
         Effect::Commit { request, tick } => {
             let answer = async move {
                 let Committed {
@@ -147,6 +161,14 @@ fn ask(id: PartitionId, stores: OwnerStores, effect: Effect) -> Option<Asked> {
         | Effect::Release { .. }
         | Effect::Stopped { .. } => return None,
     })
+}
+
+/// A partition goes on without rows of the ledger: whatever is wrong with them is tried again.
+fn passing(error: PortError) -> PortError {
+    PortError {
+        class: ErrorClass::Retry,
+        ..error
+    }
 }
 
 /// Lets the stores forget. The engine awaits no answer; a failure costs disk, nothing else, and is

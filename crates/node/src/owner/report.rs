@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use minutehand_engine::{Effect, Input, Phase, RequestId, Status};
-use minutehand_metrics::{PartitionMetrics, PartitionStanding, ScheduleMetrics};
+use minutehand_engine::{Effect, Input, Partition, Phase, RequestId, Status};
+use minutehand_metrics::{LedgerMetrics, PartitionMetrics, PartitionStanding, ScheduleMetrics};
 use minutehand_model::{PartitionId, Precision, ScheduleEventKind, Tick, Timestamp};
 
 /// Gauges are brought up to date at most this often, in milliseconds.
 const STANDING_INTERVAL_MS: i64 = 250;
+/// Schedules are counted at most this often, in milliseconds.
+const SCHEDULES_COUNTED_EVERY_MS: i64 = 60_000;
 /// A clock that lies further than this behind F was set back: reported, and again after so long.
 const CLOCK_LAG_MS_MAX: i64 = 60_000;
 const CLOCK_LAG_REPORTED_EVERY: Duration = Duration::from_secs(600);
@@ -17,6 +19,7 @@ const CLOCK_LAG_REPORTED_EVERY: Duration = Duration::from_secs(600);
 struct Sent {
     request: RequestId,
     since: Instant,
+    at: Timestamp,
     publications: u64,
     set_aside: u64,
     lateness_ms: BTreeMap<(Precision, i64), usize>,
@@ -56,13 +59,22 @@ impl TakeOver {
     }
 }
 
+/// How far a clock is ahead of another one that showed a time between two of its own: about, the
+/// middle of what is possible.
+fn ahead_ms(before: Timestamp, other: Timestamp, after: Timestamp) -> i64 {
+    let (least_ms, most_ms) = (before.millis_since(other), after.millis_since(other));
+    least_ms.midpoint(most_ms)
+}
+
 pub(super) struct Report {
     id: PartitionId,
     metrics: PartitionMetrics,
+    ledger: LedgerMetrics,
     schedules: ScheduleMetrics,
     phase: Phase,
     take_over: TakeOver,
     stood_at: Timestamp,
+    schedules_counted_at: Timestamp,
     /// When the log was last told that the clock lies behind F, by the steady clock.
     clock_behind_reported_at: Option<Instant>,
     tick: Option<Sent>,
@@ -74,10 +86,12 @@ impl Report {
         Report {
             id,
             metrics,
+            ledger: LedgerMetrics::new(id.number()),
             schedules: ScheduleMetrics::new(),
             phase: Phase::Waiting,
             take_over: TakeOver::begin(),
             stood_at: Timestamp::MIN,
+            schedules_counted_at: Timestamp::MIN,
             clock_behind_reported_at: None,
             tick: None,
         }
@@ -119,6 +133,7 @@ impl Report {
         Sent {
             request,
             since: Instant::now(),
+            at: now,
             publications,
             set_aside,
             lateness_ms,
@@ -146,11 +161,17 @@ impl Report {
         }
     }
 
-    pub(super) fn received(&mut self, input: &Input) {
-        if let Input::Committed { request, .. } = input
+    pub(super) fn received(&mut self, input: &Input, now: Timestamp) {
+        if let Input::Committed {
+            request, taken_at, ..
+        } = input
             && let Some(tick) = self.tick.take_if(|tick| tick.request == *request)
         {
             let took = tick.since.elapsed();
+            if let Some(taken_at) = taken_at {
+                self.metrics
+                    .clock_is_ahead(ahead_ms(tick.at, *taken_at, now) as f64 / 1_000.0);
+            }
             tracing::trace!(
                 partition = %self.id,
                 publications = tick.publications,
@@ -176,6 +197,9 @@ impl Report {
             self.take_over.enters(self.phase, status, self.id);
             self.phase = status.phase;
             self.metrics.entered(status.phase);
+            if status.phase == Phase::Owning {
+                self.ledger.beats(now);
+            }
         } else if now.millis_since(self.stood_at) < STANDING_INTERVAL_MS {
             return;
         }
@@ -184,6 +208,7 @@ impl Report {
             self.metrics.given_up();
             return;
         }
+        self.ledger.given_up(status.minutes_given_up);
         let lag_ms = match status.frontier.floor().due {
             Timestamp::MIN => 0,
             due => now.millis_since(due).max(0),
@@ -211,6 +236,16 @@ impl Report {
         });
     }
 
+    /// Counts schedules now and then: every one of them is looked at.
+    pub(super) fn count_schedules(&mut self, partition: &Partition, now: Timestamp) {
+        let since_ms = now.millis_since(self.schedules_counted_at);
+        let is_due = !(0..SCHEDULES_COUNTED_EVERY_MS).contains(&since_ms);
+        if partition.phase() == Phase::Owning && is_due {
+            self.schedules_counted_at = now;
+            self.metrics.schedules(&partition.schedules_by_state());
+        }
+    }
+
     /// Warns of a clock that was set back, or had been ahead: what recurs waits for it, and nothing
     /// else tells why.
     fn report_clock(&mut self, behind_ms: i64, until: Timestamp) {
@@ -230,5 +265,18 @@ impl Report {
             "the clock lies behind what has been published, because it was set back or had been ahead; schedules that existed \
              then run again from that time on; delete and create a schedule again to have it run by the present clock"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_ahead_by_the_middle_of_what_is_possible() {
+        let at = Timestamp::from_millis;
+        assert_eq!(ahead_ms(at(1_000), at(1_050), at(1_100)), 0);
+        assert_eq!(ahead_ms(at(6_000), at(1_010), at(6_020)), 5_000);
+        assert_eq!(ahead_ms(at(1_000), at(3_010), at(1_020)), -2_000);
     }
 }

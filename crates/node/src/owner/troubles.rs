@@ -20,11 +20,42 @@ pub(super) enum Operation {
     ReadLog,
     WriteBlocks,
     WriteRevisions,
+    KeepMinutes,
     Commit,
     Forget,
 }
 
 impl Operation {
+    /// Every operation, in order.
+    pub(super) const ALL: &'static [Operation] = &[
+        Operation::Open,
+        Operation::ReadRevisions,
+        Operation::ReadTimetable,
+        Operation::FindTask,
+        Operation::ReadLog,
+        Operation::WriteBlocks,
+        Operation::WriteRevisions,
+        Operation::KeepMinutes,
+        Operation::Commit,
+        Operation::Forget,
+    ];
+
+    /// Which store is asked, and for what, as metrics name them.
+    pub(super) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Operation::Open => ("sink", "open"),
+            Operation::ReadRevisions => ("timetable", "read-revisions"),
+            Operation::ReadTimetable => ("timetable", "read"),
+            Operation::FindTask => ("timetable", "find"),
+            Operation::ReadLog => ("log", "read"),
+            Operation::WriteBlocks => ("timetable", "write"),
+            Operation::WriteRevisions => ("timetable", "write-revisions"),
+            Operation::KeepMinutes => ("ledger", "write"),
+            Operation::Commit => ("sink", "commit"),
+            Operation::Forget => ("log", "forget"),
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Operation::Open => "open",
@@ -34,6 +65,7 @@ impl Operation {
             Operation::ReadLog => "read the log",
             Operation::WriteBlocks => "write blocks",
             Operation::WriteRevisions => "write revisions",
+            Operation::KeepMinutes => "keep the ledger",
             Operation::Commit => "commit",
             Operation::Forget => "forget",
         }
@@ -155,6 +187,14 @@ mod tests {
             told += usize::from(trouble.worked(FIRST).is_some());
         }
         assert_eq!(told, 6, "a beginning and an end in each interval");
+    }
+
+    #[test]
+    fn operations_are_listed_in_their_order() {
+        for (number, operation) in Operation::ALL.iter().enumerate() {
+            assert_eq!(*operation as usize, number);
+        }
+        assert_eq!(Operation::Forget as usize + 1, Operation::ALL.len());
     }
 
     #[test]

@@ -130,6 +130,8 @@ fn status(values: &mut Values) -> OwnerStatus {
         backlog_is_partly_unread: values.one_of(&[false, true]),
         memory_bytes: values.number() as usize,
         stop_reason: values.optional(Values::prose),
+        closed_before: values.optional(Values::any_time),
+        minutes_given_up: values.number(),
     }
 }
 

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Block, BucketLoad, Epoch, LogOffset, Outcome, PartitionId, QueueName, RevisionEntry, TaskKey,
-    Tick, Timestamp, TimetableEntry, TimetablePage,
+    Block, BucketLoad, Epoch, LedgerRow, LogOffset, Outcome, PartitionId, QueueName, RevisionEntry,
+    TaskKey, Tick, Timestamp, TimetableEntry, TimetablePage,
 };
 use tokio::sync::watch;
 
 use crate::{
     Appended, CommandLog, Committed, Coordinator, DeadLetterPage, Delivery, DeliveryId, EndedPage,
-    EndedQuery, ErrorClass, ExecutionQueue, ExecutionSink, History, LogBatch, LogBounds, Opened,
-    PortError, QueueDepth, Settlement, Stop, StopListeners, StopReceiver, Timetable,
+    EndedQuery, ErrorClass, ExecutionQueue, ExecutionSink, History, Ledger, LogBatch, LogBounds,
+    Opened, PortError, QueueDepth, Settlement, Stop, StopListeners, StopReceiver, Timetable,
 };
 
 /// A port that refuses everything.
@@ -108,6 +108,22 @@ impl Timetable for Absent {
 
     async fn read_revisions(&self, _: PartitionId) -> Result<Vec<RevisionEntry>, PortError> {
         absent("read revisions")
+    }
+}
+
+#[async_trait]
+impl Ledger for Absent {
+    async fn write_rows(&self, _: PartitionId, _: Vec<LedgerRow>) -> Result<(), PortError> {
+        absent("write the ledger")
+    }
+
+    async fn rows(
+        &self,
+        _: PartitionId,
+        _: Timestamp,
+        _: Timestamp,
+    ) -> Result<Vec<LedgerRow>, PortError> {
+        absent("read the ledger")
     }
 }
 

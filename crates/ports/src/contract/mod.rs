@@ -8,6 +8,7 @@
 mod absent;
 pub mod coordinator;
 pub mod history;
+pub mod ledger;
 pub mod log;
 pub mod queue;
 mod samples;
@@ -22,7 +23,7 @@ use minutehand_model::Timestamp;
 
 use self::absent::Absent;
 use crate::{
-    CommandLog, Coordinator, ErrorClass, ExecutionQueue, ExecutionSink, History, PortError,
+    CommandLog, Coordinator, ErrorClass, ExecutionQueue, ExecutionSink, History, Ledger, PortError,
     Timetable,
 };
 
@@ -37,6 +38,8 @@ pub struct Stores {
     pub sink: Arc<dyn ExecutionSink>,
     /// The timetable.
     pub timetable: Arc<dyn Timetable>,
+    /// What was decided about every minute.
+    pub ledger: Arc<dyn Ledger>,
     /// Who owns what.
     pub coordinator: Arc<dyn Coordinator>,
     /// What workers consume.
@@ -55,6 +58,7 @@ impl Stores {
             log: Arc::new(Absent),
             sink: Arc::new(Absent),
             timetable: Arc::new(Absent),
+            ledger: Arc::new(Absent),
             coordinator: Arc::new(Absent),
             queue: Arc::new(Absent),
             history: Arc::new(Absent),
@@ -145,6 +149,15 @@ macro_rules! contract_tests {
             everything_is_there_after_a_restart,
         ]);
     };
+    (@ledger $harness:expr) => {
+        $crate::contract_tests!(@group $harness, ledger: [
+            a_row_comes_back_as_it_was_written,
+            writing_a_row_again_changes_nothing,
+            a_minute_closed_twice_has_two_rows,
+            a_range_of_minutes_is_read_in_order,
+            everything_is_there_after_a_restart,
+        ]);
+    };
     (@coordinator $harness:expr) => {
         $crate::contract_tests!(@group $harness, coordinator: [
             every_partition_is_assigned_to_somebody,
@@ -202,6 +215,6 @@ macro_rules! contract_tests {
         }
     };
     ($harness:expr) => {
-        $crate::contract_tests!(log, sink, timetable, coordinator, queue, history: $harness);
+        $crate::contract_tests!(log, sink, timetable, ledger, coordinator, queue, history: $harness);
     };
 }

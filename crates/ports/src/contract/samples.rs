@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use minutehand_model::{
-    Block, Checkpoint, Command, Epoch, Fact, Frontier, LogOffset, Namespace, Outcome, OutcomeKind,
-    PartitionId, Place, Publication, QueueName, Revision, RevisionEntry, ScheduleId, Task, TaskId,
-    TaskKey, TaskRecord, Tick, Timestamp, TimetableEntry,
+    Block, Checkpoint, Command, Epoch, Fact, Frontier, LogOffset, Minutes, Namespace, Outcome,
+    OutcomeKind, PartitionId, Place, Publication, QueueName, Revision, RevisionEntry, ScheduleId,
+    Sum, Tally, Task, TaskId, TaskKey, TaskRecord, Tick, Timestamp, TimetableEntry,
 };
 use minutehand_record::task;
 
@@ -46,6 +46,27 @@ pub(super) fn task_record(id: &str, to: &str, due: Timestamp) -> TaskRecord {
 
 pub(super) fn key(id: &str) -> TaskKey {
     TaskKey::of(namespace().as_str(), id)
+}
+
+/// A count of a minute that tells one number from others.
+pub(super) fn tally(minute: Timestamp, number: u64) -> Tally {
+    Tally {
+        stored: Sum {
+            count: number,
+            digest: u64::MAX - number,
+        },
+        due: number,
+        withdrawn: number + 1,
+        published: Sum {
+            count: number + 2,
+            digest: number,
+        },
+        late: number + 3,
+        recurring: number + 4,
+        early: number + 5,
+        left_out: number + 6,
+        ..Tally::begin(minute, LogOffset::at(number))
+    }
 }
 
 pub(super) fn records(count: usize) -> Vec<Bytes> {
@@ -164,6 +185,10 @@ pub(super) fn tick(
             },
             replay_from: LogOffset::at(7),
             remembered_from: at(MINUTE),
+            minutes: Minutes {
+                closed_before: Some(at(MINUTE)),
+                tallies: vec![tally(at(MINUTE), number)],
+            },
         },
         published_at: at(MINUTE + 3),
         publications,

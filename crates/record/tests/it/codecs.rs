@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use minutehand_model::PartitionId;
 use minutehand_record::{
-    DecodeError, block, checkpoint, command, dead_letter, last_word, outcome, publication,
+    DecodeError, block, checkpoint, command, dead_letter, last_word, ledger, outcome, publication,
     queue_rules, revision, schedule_state, set_aside, task,
 };
 
@@ -151,6 +151,7 @@ pub(crate) fn all() -> Vec<Codec> {
         codec!("set_aside", set_aside, set_aside, set_aside::decode),
         codec!("last_word", last_word, last_word, last_word::decode),
         codec!("queue_rules", queue_rules, queue_rules, queue_rules::decode),
+        codec!("ledger_row", ledger, ledger_row, ledger::decode),
         Codec {
             checksummed: true,
             version_at: 3,

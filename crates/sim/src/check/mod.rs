@@ -6,6 +6,7 @@ mod course;
 mod cursors;
 mod early;
 mod generations;
+mod ledger;
 mod occurrences;
 mod overlap;
 mod policies;
@@ -73,6 +74,7 @@ const CHECKERS: &[(&str, Checker)] = &[
     ("triggers and backfills", requests::check),
     ("chronos matching", chronos::check),
     ("recovery", recovery::check),
+    ("ledger", ledger::check),
 ];
 
 /// The names of all checkers, in the order in which they are asked.

@@ -42,6 +42,9 @@ impl super::World {
             Effect::WriteRevisions { request, revisions } => {
                 (request, RequestKind::WriteRevisions { revisions })
             }
+            Effect::KeepMinutes { request, tallies } => {
+                (request, RequestKind::KeepMinutes { tallies })
+            }
             Effect::Commit { request, tick } => (request, RequestKind::Commit { tick }),
             Effect::Forget {
                 log_below,

@@ -1,7 +1,9 @@
 //! What can happen in a cluster, and requests on their way.
 
 use minutehand_engine::{Input, RequestId};
-use minutehand_model::{Block, Command, Epoch, LogOffset, RevisionEntry, TaskKey, Tick, Timestamp};
+use minutehand_model::{
+    Block, Command, Epoch, LogOffset, RevisionEntry, Tally, TaskKey, Tick, Timestamp,
+};
 
 use super::network::Store;
 
@@ -65,6 +67,9 @@ pub(crate) enum RequestKind {
     WriteRevisions {
         revisions: Vec<RevisionEntry>,
     },
+    KeepMinutes {
+        tallies: Vec<Tally>,
+    },
     Commit {
         tick: Box<Tick>,
     },
@@ -83,7 +88,8 @@ impl RequestKind {
             | RequestKind::ReadTimetable { .. }
             | RequestKind::FindTask { .. }
             | RequestKind::WriteBlocks { .. }
-            | RequestKind::WriteRevisions { .. } => Store::Timetable,
+            | RequestKind::WriteRevisions { .. }
+            | RequestKind::KeepMinutes { .. } => Store::Timetable,
         }
     }
 
@@ -92,6 +98,7 @@ impl RequestKind {
             self,
             RequestKind::WriteBlocks { .. }
                 | RequestKind::WriteRevisions { .. }
+                | RequestKind::KeepMinutes { .. }
                 | RequestKind::Commit { .. }
         )
     }
@@ -105,6 +112,7 @@ impl RequestKind {
             RequestKind::ReadLog { .. } => "read log",
             RequestKind::WriteBlocks { .. } => "write blocks",
             RequestKind::WriteRevisions { .. } => "write revisions",
+            RequestKind::KeepMinutes { .. } => "keep minutes",
             RequestKind::Commit { .. } => "commit",
             RequestKind::Forget { .. } => "forget",
         }

@@ -1,7 +1,7 @@
 //! Requests that reach a store: what it does, and what it answers.
 
 use minutehand_engine::{Failure, Input};
-use minutehand_model::{Block, Epoch, LogOffset, Tick, Timestamp};
+use minutehand_model::{Block, Epoch, Found, LedgerRow, LogOffset, Tally, Tick, Timestamp};
 
 use super::event::{Answer, Envelope, Event, OwnerId, Request, RequestKind};
 use crate::planted::Flaw;
@@ -94,6 +94,7 @@ impl super::World {
                     None,
                 );
             }
+            RequestKind::KeepMinutes { tallies } => self.land_minutes(envelope, &tallies),
             RequestKind::Commit { tick } => self.land_commit(envelope, *tick),
             RequestKind::Forget {
                 log_below,
@@ -255,6 +256,29 @@ impl super::World {
             },
             None,
         );
+    }
+
+    /// Keeps rows of the ledger, each with what the timetable itself holds.
+    fn land_minutes(&mut self, envelope: Envelope, tallies: &[Tally]) {
+        let (id, partition) = (envelope.owner, envelope.owner.partition);
+        for tally in tallies {
+            let mut found = Found::begin(tally);
+            let page = self.timetables[partition].read(tally.minute, tally.end(), usize::MAX);
+            found.take_in(&page.entries);
+            let row = LedgerRow {
+                tally: *tally,
+                found: found.sum(),
+            };
+            self.note(
+                owner(id),
+                "minute",
+                [tally.closed_by, tally.published.count],
+                || format!("{row:?}"),
+            );
+            self.ledgers[partition].write(row);
+        }
+        let request = envelope.request;
+        self.reply(envelope, Input::Done { request }, None);
     }
 
     fn land_commit(&mut self, envelope: Envelope, mut tick: Tick) {

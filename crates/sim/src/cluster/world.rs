@@ -11,7 +11,7 @@ use crate::faults::{FaultCounts, FaultModel};
 use crate::options::Setup;
 use crate::queue::EventQueue;
 use crate::rng::Rng;
-use crate::store::{LogStore, SinkStore, TimetableStore};
+use crate::store::{LedgerStore, LogStore, SinkStore, TimetableStore};
 use crate::trace::{Trace, Who};
 use crate::workload::{Producer, Worker};
 
@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) logs: Vec<LogStore>,
     pub(crate) sinks: Vec<SinkStore>,
     pub(crate) timetables: Vec<TimetableStore>,
+    pub(crate) ledgers: Vec<LedgerStore>,
     pub(crate) coordinator: Coordinator,
     pub(crate) network: Network,
     pub(crate) nodes: Vec<Node>,
@@ -80,6 +81,7 @@ impl World {
                 .map(|_| SinkStore::receiving(setup.reception))
                 .collect(),
             timetables: (0..partitions).map(|_| TimetableStore::default()).collect(),
+            ledgers: vec![LedgerStore::default(); partitions],
             coordinator: Coordinator::new(nodes, partitions, setup.engine.lease_ttl_ms),
             network: Network::new(nodes),
             nodes: (0..nodes)

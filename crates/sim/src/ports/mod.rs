@@ -16,7 +16,7 @@ use minutehand_model::{
 use minutehand_ports::{DeadLetter, Delivery, DeliveryId, ErrorClass, PortError, StopListeners};
 use tokio::sync::{Notify, watch};
 
-use crate::store::{LogStore, SinkStore, TimetableStore};
+use crate::store::{LedgerStore, LogStore, SinkStore, TimetableStore};
 
 /// What one worker group knows of one queue.
 #[derive(Debug, Default)]
@@ -33,6 +33,7 @@ struct State {
     logs: Vec<LogStore>,
     sinks: Vec<SinkStore>,
     timetables: Vec<TimetableStore>,
+    ledgers: Vec<LedgerStore>,
     held: Vec<Option<Epoch>>,
     epoch: u64,
     /// Everything published, by queue and partition; the sequence is the index.
@@ -66,6 +67,7 @@ impl MemoryStores {
             logs: (0..count).map(|_| LogStore::default()).collect(),
             sinks: (0..count).map(|_| SinkStore::default()).collect(),
             timetables: (0..count).map(|_| TimetableStore::default()).collect(),
+            ledgers: vec![LedgerStore::default(); count],
             held: vec![None; count],
             ..State::default()
         };

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Block, BucketLoad, DeliveryToken, Epoch, LogOffset, PartitionId, RevisionEntry, TaskKey, Tick,
-    Timestamp, TimetableEntry, TimetablePage,
+    Block, BucketLoad, DeliveryToken, Epoch, LedgerRow, LogOffset, PartitionId, RevisionEntry,
+    TaskKey, Tick, Timestamp, TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{
     Appended, CommandLog, Committed, Coordinator, Delivery, DeliveryId, ErrorClass, ExecutionSink,
-    LogBatch, LogBounds, LogRecord, Opened, PortError, Stop, Timetable,
+    Ledger, LogBatch, LogBounds, LogRecord, Opened, PortError, Stop, Timetable,
 };
 use tokio::sync::watch;
 
@@ -274,6 +274,31 @@ impl Timetable for MemoryStores {
     ) -> Result<Vec<RevisionEntry>, PortError> {
         let state = self.state();
         Ok(state.timetables[state.index(partition, "read the revisions")?].revisions())
+    }
+}
+
+#[async_trait]
+impl Ledger for MemoryStores {
+    async fn write_rows(
+        &self,
+        partition: PartitionId,
+        rows: Vec<LedgerRow>,
+    ) -> Result<(), PortError> {
+        let mut state = self.state();
+        let index = state.index(partition, "write the ledger")?;
+        rows.into_iter()
+            .for_each(|row| state.ledgers[index].write(row));
+        Ok(())
+    }
+
+    async fn rows(
+        &self,
+        partition: PartitionId,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<LedgerRow>, PortError> {
+        let state = self.state();
+        Ok(state.ledgers[state.index(partition, "read the ledger")?].rows(from, until))
     }
 }
 

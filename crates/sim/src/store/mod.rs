@@ -4,11 +4,13 @@
 //! A store never fails by itself and takes no time; what happens on the way to it is the cluster's
 //! business. Each store can be told to break one of its promises: those are planted bugs.
 
+mod ledger;
 mod log;
 mod reception;
 mod sink;
 mod timetable;
 
+pub(crate) use ledger::LedgerStore;
 pub(crate) use log::{LogStore, ReadRecords};
 pub(crate) use reception::{Flaw as ReceptionFlaw, Reception};
 pub(crate) use sink::{Appends, CommitAt, SinkStore};

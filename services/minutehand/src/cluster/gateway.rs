@@ -13,7 +13,7 @@ use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaRulebook
 use minutehand_model::PartitionId;
 use minutehand_node::{Gateway, Limits, Stores, SystemClock};
 use minutehand_peers::{LeasePeers, RemoteConfig, RemoteOwners};
-use minutehand_ports::{Timetable, TimetableStore};
+use minutehand_ports::{Connected, TimetableStore};
 use minutehand_worker::{Gates, Leases, LeasesConfig, ResultTopics, Worker};
 use tokio::sync::watch;
 
@@ -53,7 +53,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         process.end().await;
         return Ok(());
     };
-    let (timetable, directory) = connected?;
+    let (Connected { timetable, ledger }, directory) = connected?;
     let lease_places = lease_places(settings, &process, &remote, &cluster_token)?;
     let asking = RemoteOwners::new(remote, addresses(directory.owners()));
     let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
@@ -71,6 +71,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let stores = Stores {
         log: log.clone(),
         timetable: timetable.clone(),
+        ledger,
         queue: queue.clone(),
         history: Arc::new(KafkaHistory::new(client)),
     };
@@ -164,7 +165,7 @@ async fn connect(
     kafka: &Client,
     store: &dyn TimetableStore,
     etcd: &EtcdConfig,
-) -> Result<(Arc<dyn Timetable>, Directory), Failure> {
+) -> Result<(Connected, Directory), Failure> {
     let partitions = settings.cluster.partitions;
     let (_, timetable, directory) = tokio::try_join!(
         servers::kafka(waiting, settings, kafka),

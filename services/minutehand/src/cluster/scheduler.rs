@@ -12,7 +12,7 @@ use minutehand_http::{NodeConfig, node_router};
 use minutehand_kafka::{BrokerClock, Client, KafkaLog, KafkaSink};
 use minutehand_model::PartitionId;
 use minutehand_node::{Node, OwnerQueries, OwnerStores, Owners, Readiness, SystemClock};
-use minutehand_ports::{Coordinator, Timetable, TimetableStore};
+use minutehand_ports::{Connected, Coordinator, TimetableStore};
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
@@ -55,7 +55,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         process.end().await;
         return Ok(());
     };
-    let (timetable, coordinator) = connected?;
+    let (Connected { timetable, ledger }, coordinator) = connected?;
     let coordinator = Arc::new(coordinator);
 
     let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
@@ -64,6 +64,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         log: log.clone(),
         sink,
         timetable: timetable.clone(),
+        ledger,
     };
     let at = store.describe();
     let owners = Owners::new(partitions);
@@ -164,7 +165,7 @@ async fn connect(
     settings: &Settings,
     servers: Servers<'_>,
     member: &MemberConfig,
-) -> Result<(Arc<dyn Timetable>, EtcdCoordinator), Failure> {
+) -> Result<(Connected, EtcdCoordinator), Failure> {
     let Servers {
         kafka,
         clock,

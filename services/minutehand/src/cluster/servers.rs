@@ -6,7 +6,7 @@ use std::time::Duration;
 use minutehand_cli::Failure;
 use minutehand_etcd::StartError;
 use minutehand_kafka::{BrokerClock, Client};
-use minutehand_ports::{ErrorClass, StoreDescription, Timetable, TimetableStore};
+use minutehand_ports::{Connected, ErrorClass, StoreDescription, TimetableStore};
 
 use super::failure;
 use super::waiting::{Server, Waiting};
@@ -74,7 +74,7 @@ pub(super) async fn clock_goes_wrong(clock: &Arc<BrokerClock>) -> String {
 pub(super) async fn timetable(
     waiting: &Waiting,
     store: &dyn TimetableStore,
-) -> Result<Arc<dyn Timetable>, Failure> {
+) -> Result<Connected, Failure> {
     let StoreDescription {
         name, endpoints, ..
     } = store.describe();

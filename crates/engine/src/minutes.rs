@@ -1,0 +1,343 @@
+//! Counting for the ledger: what F has decided about every minute, and the rows of minutes that are
+//! over.
+//!
+//! Counts are part of the checkpoint, so they are committed with what they count. A minute is
+//! closed by the tick that moves F's floor past it and a little further. Its row is then kept
+//! outside, together with what the timetable itself says of the minute; until that is acknowledged
+//! the checkpoint carries it, and a successor keeps it again.
+
+use minutehand_model::ledger::{execution_fingerprint, fact_fingerprint};
+use minutehand_model::time::{HOUR_MS, MINUTE_MS};
+use minutehand_model::{
+    LogOffset, Minutes, Phase, Publication, ScheduleEventKind, ScheduleStateChange, Tally,
+    Timestamp,
+};
+
+use crate::effect::Effect;
+use crate::fact::{StoredFact, flag};
+use crate::input::RequestId;
+use crate::partition::Partition;
+use crate::retry::Single;
+use crate::rules::Rules;
+
+/// How long a minute stays open when it is over, in milliseconds: what comes a little late is
+/// counted where it belongs.
+const OPEN_MS: i64 = 2_000;
+/// Most minutes that are counted or wait for their row at once: four hours. Beyond it the oldest is
+/// given up.
+const TALLIES_MAX: usize = 240;
+/// Most minutes that wait for their row; then none is closed until some are kept.
+const CLOSED_MAX: usize = 64;
+/// A frontier that lies further back than this is not counted from: counting begins at the present.
+const BEHIND_MS_MAX: i64 = HOUR_MS;
+
+const _: () = assert!(
+    CLOSED_MAX < TALLIES_MAX,
+    "closed minutes leave room for open ones"
+);
+
+/// The minutes that are being counted, and the rows on their way out.
+#[derive(Debug)]
+pub(crate) struct MinuteBook {
+    is_on: bool,
+    minutes: Minutes,
+    /// The tally that was counted in last.
+    at: usize,
+    /// R as it was committed last: what a minute that begins now finds in the timetable.
+    stored_below: LogOffset,
+    given_up: u64,
+    keeping: Single,
+    /// The last minute of the rows under way.
+    kept_through: Timestamp,
+}
+
+impl MinuteBook {
+    /// Nothing is counted yet, or ever.
+    pub(crate) fn new(is_on: bool) -> MinuteBook {
+        MinuteBook {
+            is_on,
+            minutes: Minutes::START,
+            at: 0,
+            stored_below: LogOffset::START,
+            given_up: 0,
+            keeping: Single::default(),
+            kept_through: Timestamp::MIN,
+        }
+    }
+
+    /// Goes on from a checkpoint.
+    pub(crate) fn go_on(&mut self, minutes: &Minutes) {
+        if self.is_on {
+            self.minutes.clone_from(minutes);
+        }
+    }
+
+    /// What the next checkpoint carries.
+    pub(crate) fn minutes(&self) -> &Minutes {
+        &self.minutes
+    }
+
+    /// How many minutes were given up since this owner began.
+    pub(crate) fn given_up(&self) -> u64 {
+        self.given_up
+    }
+
+    pub(crate) fn keeping(&self) -> &Single {
+        &self.keeping
+    }
+
+    pub(crate) fn keeping_mut(&mut self) -> &mut Single {
+        &mut self.keeping
+    }
+
+    /// A tick is being built. Counting begins with the first whole minute ahead of F.
+    fn begin_tick(&mut self, front: Timestamp, now: Timestamp, stored_below: LogOffset) {
+        self.stored_below = stored_below;
+        if self.is_on && self.minutes.closed_before.is_none() {
+            let is_recent = front.plus_millis(BEHIND_MS_MAX) >= now;
+            let begin = if is_recent { front } else { now };
+            self.minutes.closed_before = Some(begin.floor_to_minute().plus_millis(MINUTE_MS));
+        }
+    }
+
+    /// The tally in which what is due at a time is counted: of its minute, or of the oldest open
+    /// one when that is closed. And whether it is that of its minute.
+    #[inline]
+    fn tally_of(&mut self, due: Timestamp) -> Option<(&mut Tally, bool)> {
+        let closed_before = self.minutes.closed_before.filter(|_| self.is_on)?;
+        let own = due.floor_to_minute();
+        let minute = own.max(closed_before);
+        let is_at = |tally: &Tally| tally.minute == minute;
+        if !self.minutes.tallies.get(self.at).is_some_and(is_at) {
+            self.at = self.place_of(minute);
+        }
+        let tally = self.minutes.tallies.get_mut(self.at)?;
+        let is_own = tally.minute == own;
+        Some((tally, is_own))
+    }
+
+    fn place_of(&mut self, minute: Timestamp) -> usize {
+        let tallies = &mut self.minutes.tallies;
+        match tallies.binary_search_by_key(&minute, |tally| tally.minute) {
+            Ok(at) => at,
+            Err(at) if tallies.len() < TALLIES_MAX => {
+                tallies.insert(at, Tally::begin(minute, self.stored_below));
+                at
+            }
+            Err(_) => {
+                self.give_up_oldest();
+                let open_from = self.minutes.closed_before.unwrap_or(minute);
+                self.place_of(minute.max(open_from))
+            }
+        }
+    }
+
+    /// Too many minutes are open: of the oldest there will be no row.
+    fn give_up_oldest(&mut self) {
+        let oldest = self.minutes.tallies.remove(0);
+        self.given_up += 1;
+        let closed_before = self
+            .minutes
+            .closed_before
+            .map(|before| before.max(oldest.end()));
+        self.minutes.closed_before = closed_before;
+    }
+
+    /// F has passed a fact.
+    #[inline]
+    pub(crate) fn passed(&mut self, fact: &StoredFact, runs: bool, now: Timestamp) {
+        let Some((tally, is_own)) = self.tally_of(fact.due) else {
+            return;
+        };
+        let is_void = fact.is(flag::VOID);
+        if runs {
+            tally.due += 1;
+            tally.early += u64::from(fact.due > now);
+        } else if !is_void {
+            tally.withdrawn += 1;
+        }
+        if is_own && fact.offset < tally.stored_below {
+            tally
+                .stored
+                .add(fact_fingerprint(fact.key(), fact.due, fact.offset, is_void));
+        }
+    }
+
+    /// A task came after F had passed its time, and is published.
+    pub(crate) fn came_late(&mut self, due: Timestamp) {
+        if let Some((tally, _)) = self.tally_of(due) {
+            tally.late += 1;
+        }
+    }
+
+    /// Everything that a tick publishes.
+    fn published(&mut self, publications: &[Publication]) {
+        if !self.is_on {
+            return;
+        }
+        for Publication { task, .. } in publications {
+            if let Some((tally, _)) = self.tally_of(task.due) {
+                tally
+                    .published
+                    .add(execution_fingerprint(task.key, task.due));
+            }
+        }
+    }
+
+    /// What schedules have added to what is published.
+    pub(crate) fn recurred(&mut self, publications: &[Publication]) {
+        for publication in publications {
+            if let Some((tally, _)) = self.tally_of(publication.task.due) {
+                tally.recurring += 1;
+            }
+        }
+    }
+
+    /// Occurrences that are left out by a tick that is built now.
+    fn left_out(&mut self, changes: &[ScheduleStateChange], now: Timestamp) {
+        let states = changes.iter().filter_map(|change| change.state.as_ref());
+        for event in states.flat_map(|state| &state.events) {
+            let is_left_out = matches!(
+                event.kind,
+                ScheduleEventKind::SkippedOverlap
+                    | ScheduleEventKind::MissedWindow
+                    | ScheduleEventKind::MissedRule
+            );
+            if is_left_out
+                && event.at == now
+                && let Some((tally, _)) = self.tally_of(event.nominal)
+            {
+                tally.left_out += 1;
+            }
+        }
+    }
+
+    fn closed_count(&self) -> usize {
+        self.minutes.closed().count()
+    }
+
+    /// When F must have come to close the next minute; `None` when none can be closed.
+    fn closes_at(&self) -> Option<Timestamp> {
+        let minute = self.minutes.closed_before.filter(|_| self.is_on)?;
+        let has_room = self.closed_count() < CLOSED_MAX;
+        has_room.then(|| minute.plus_millis(MINUTE_MS + OPEN_MS))
+    }
+
+    /// Closes the minutes that lie behind F's floor.
+    fn close(&mut self, floor: Timestamp, tick: u64) {
+        while self.closes_at().is_some_and(|at| at <= floor)
+            && let Some(minute) = self.minutes.closed_before
+        {
+            let at = self.place_of(minute);
+            let tally = &mut self.minutes.tallies[at];
+            // Another one, when this had to be given up for want of room.
+            if tally.minute == minute {
+                tally.closed_by = tick;
+                self.minutes.closed_before = Some(tally.end());
+            }
+        }
+    }
+
+    /// The closed minutes that a committed tick tells of, and no row is on its way of.
+    fn take_closed(&mut self, committed: u64, request: RequestId) -> Vec<Tally> {
+        let closed = self.minutes.closed();
+        let tallies: Vec<Tally> = closed
+            .take_while(|tally| tally.closed_by <= committed)
+            .copied()
+            .collect();
+        if let Some(last) = tallies.last() {
+            self.kept_through = last.minute;
+            self.keeping.start(request);
+        }
+        tallies
+    }
+
+    fn has_closed(&self, committed: u64) -> bool {
+        self.minutes
+            .closed()
+            .next()
+            .is_some_and(|tally| tally.closed_by <= committed)
+    }
+
+    /// Whether this says that the rows under way are kept.
+    pub(crate) fn kept(&mut self, request: RequestId) -> bool {
+        let is_awaited = self.keeping.answers(request);
+        if is_awaited {
+            let (through, count) = (self.kept_through, self.closed_count());
+            let closed = &self.minutes.tallies[..count];
+            let kept = closed.partition_point(|tally| tally.minute <= through);
+            self.minutes.tallies.drain(..kept);
+            self.at = 0;
+        }
+        is_awaited
+    }
+
+    /// The timetable of minutes before this is needed for no row any more.
+    fn needs_from(&self) -> Timestamp {
+        let oldest = self.minutes.tallies.first().map(|tally| tally.minute);
+        let closed_before = self.minutes.closed_before.filter(|_| self.is_on);
+        oldest
+            .into_iter()
+            .chain(closed_before)
+            .min()
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl<R: Rules> Partition<R> {
+    /// A tick is being built: what it decides is counted.
+    pub(crate) fn begin_counting(&mut self) {
+        let (front, committed) = (self.frontier.front().due, self.ticker.committed());
+        self.minutes
+            .begin_tick(front, self.now, committed.replay_from);
+    }
+
+    /// A tick is complete, and F stands where it says; minutes that are over are closed.
+    pub(crate) fn end_counting(
+        &mut self,
+        publications: &[Publication],
+        changes: &[ScheduleStateChange],
+        tick: u64,
+    ) {
+        self.minutes.published(publications);
+        self.minutes.left_out(changes, self.now);
+        self.minutes.close(self.frontier.floor().due, tick);
+    }
+
+    /// When a minute can be closed although nothing else happens: F comes there by itself.
+    pub(crate) fn minute_closes_at(&self) -> Option<Timestamp> {
+        let is_held_back = !self.frontier.gaps.is_empty()
+            || !self.frontier.backlog.is_empty()
+            || self.phase() == Phase::Replaying;
+        if is_held_back || !self.config.ledger {
+            return None;
+        }
+        if self.minutes.minutes().closed_before.is_none() {
+            return Some(self.now);
+        }
+        self.minutes
+            .closes_at()
+            .filter(|at| *at <= self.frontier_bound())
+    }
+
+    /// Sends the rows of minutes that are closed for good.
+    pub(crate) fn keep_minutes(&mut self) {
+        let committed = self.ticker.committed().tick;
+        let is_free = self.minutes.keeping().is_free(self.now);
+        // A stale owner might look when a successor has let the timetable forget.
+        if !is_free || !self.minutes.has_closed(committed) || !self.has_fresh_lease() {
+            return;
+        }
+        let request = self.request();
+        let tallies = self.minutes.take_closed(committed, request);
+        self.effects.push(Effect::KeepMinutes { request, tallies });
+    }
+
+    /// The timetable of minutes before this is needed for no row of the ledger any more: neither by
+    /// this owner nor by a successor, who goes by the checkpoint.
+    pub(crate) fn ledger_needs_from(&self) -> Timestamp {
+        let committed = self.ticker.committed().minutes.tallies.first();
+        let committed = committed.map_or(Timestamp::MAX, |tally| tally.minute);
+        self.minutes.needs_from().min(committed)
+    }
+}

@@ -1,0 +1,220 @@
+//! The ledger's counts: with what they count, through hand-overs, doubt and clocks that go back.
+
+#[allow(dead_code, reason = "each file of tests uses its own part")]
+mod support;
+
+use minutehand_engine::Config;
+use minutehand_model::{Command, LedgerRow, Tally};
+use support::{Story, at, every_ten_seconds, revision, task};
+
+/// Half an hour, in which the stories take place.
+const END_MS: i64 = 30 * 60_000;
+
+fn story() -> Story {
+    Story::begin_counting(Config::default()).with_timetable()
+}
+
+/// The minute that starts so many minutes after the beginning.
+fn row(story: &Story, minute: i64) -> LedgerRow {
+    let minute = at(minute * 60_000);
+    let rows = story.kept.iter().filter(|row| row.tally.minute == minute);
+    let rows: Vec<LedgerRow> = rows.copied().collect();
+    assert!(!rows.is_empty(), "minute {minute} is closed");
+    assert!(
+        rows.iter().all(|row| *row == rows[0]),
+        "minute {minute} has one row: {rows:?}"
+    );
+    rows[0]
+}
+
+fn tally(story: &Story, minute: i64) -> Tally {
+    row(story, minute).tally
+}
+
+/// Every minute up to a time is closed, agrees with the timetable, and has published what it was
+/// to.
+#[track_caller]
+fn assert_complete(story: &Story, from: i64, until: i64) {
+    for minute in from..until {
+        let row = row(story, minute);
+        assert_eq!(row.differences().count(), 0, "minute {minute}: {row:?}");
+    }
+}
+
+/// Tasks all over the half hour, created in its first seconds.
+fn create(story: &mut Story, count: i64) {
+    for number in 0..count {
+        let due_ms = 2_000 + number * (END_MS - 120_000) / count;
+        story.append(number, Command::Create(task(&format!("t{number}"), due_ms)));
+    }
+    story.pass(count);
+    story.hear();
+}
+
+#[test]
+fn every_minute_gets_a_row_whether_or_not_anything_is_due() {
+    let mut story = story();
+    story.say(100, Command::Create(task("far", 5 * 60_000 + 7)));
+    story.pass(END_MS);
+    assert_complete(&story, 1, 29);
+    let row = tally(&story, 5);
+    assert_eq!((row.due, row.stored.count, row.published.count), (1, 1, 1));
+    assert_eq!(tally(&story, 6).expected(), 0);
+}
+
+#[test]
+fn counts_agree_with_the_timetable_through_take_overs() {
+    let mut story = story();
+    create(&mut story, 1_000);
+    for number in 1..20 {
+        story.take_over(number * 85_000);
+        let near = task(&format!("n{number}"), number * 85_000 + 5_000);
+        story.say(number * 85_000 + 10, Command::Create(near));
+    }
+    story.pass(END_MS);
+    assert_complete(&story, 1, 29);
+    let all: u64 = (1..29).map(|minute| tally(&story, minute).due).sum();
+    let first_minute = story.published.iter().filter(|one| one.at_ms < 60_000);
+    assert_eq!(all + first_minute.count() as u64, 1_019);
+    assert!((1..29).any(|minute| tally(&story, minute).stored.count > 0));
+}
+
+#[test]
+fn a_count_in_a_tick_in_doubt_is_not_doubled() {
+    let mut story = story();
+    create(&mut story, 100);
+    for number in 1..20 {
+        story.pass(number * 85_000);
+        story.commit_slowly();
+        story.pass(number * 85_000 + 30_000);
+        // The tick is committed, and its owner never hears of it.
+        story.take_over(number * 85_000 + 30_001);
+        story.commit_at_once();
+    }
+    story.pass(END_MS);
+    assert_complete(&story, 1, 29);
+}
+
+#[test]
+fn what_is_cancelled_moved_or_repeated_is_not_expected() {
+    let mut story = story();
+    let due_ms = 10 * 60_000;
+    for id in ["a", "b", "c", "d"] {
+        story.say(10, Command::Create(task(id, due_ms)));
+    }
+    story.say(40_000, Command::Create(task("a", due_ms)));
+    let key = |id: &str| task(id, due_ms).key;
+    let due = at(due_ms);
+    story.say(50_000, Command::Cancel { key: key("b"), due });
+    let later = task("c", due_ms + 60_000);
+    let replace = Command::Replace {
+        key: key("c"),
+        due,
+        task: later,
+    };
+    story.say(51_000, replace);
+    story.say(due_ms - 1_000, Command::Cancel { key: key("d"), due });
+    story.pass(END_MS);
+    assert_complete(&story, 1, 29);
+    let row = tally(&story, 10);
+    assert_eq!((row.due, row.withdrawn, row.published.count), (1, 4, 1));
+    assert_eq!(tally(&story, 11).due, 1);
+}
+
+#[test]
+fn what_comes_late_counts_in_its_minute_while_that_is_open() {
+    let mut story = story();
+    story.say(119_990, Command::Create(task("punctual", 119_995)));
+    story.say(121_000, Command::Create(task("tardy", 119_000)));
+    story.say(200_000, Command::Create(task("late", 119_000)));
+    story.pass(END_MS);
+    assert_complete(&story, 1, 29);
+    let counts = |minute| {
+        let row = tally(&story, minute);
+        (row.due, row.late, row.published.count)
+    };
+    assert_eq!((counts(1), counts(3)), ((1, 1, 2), (0, 1, 1)));
+}
+
+#[test]
+fn occurrences_count_beside_tasks() {
+    let mut story = story();
+    story.say(10, revision(1, Some(every_ten_seconds()), false));
+    story.say(20, Command::Create(task("one", 4 * 60_000)));
+    story.pass(END_MS);
+    assert_complete(&story, 1, 29);
+    let row = tally(&story, 4);
+    assert_eq!((row.due, row.recurring), (1, 6));
+}
+
+#[test]
+fn a_row_is_sent_until_it_is_kept_and_by_the_successor_as_well() {
+    let mut story = story();
+    create(&mut story, 50);
+    story.loses_rows = true;
+    story.pass(8 * 60_000);
+    story.take_over(8 * 60_000 + 1);
+    story.pass(10 * 60_000);
+    let tries = |minute: i64| {
+        let minute = at(minute * 60_000);
+        story
+            .kept
+            .iter()
+            .filter(|one| one.tally.minute == minute)
+            .count()
+    };
+    assert!(tries(2) > 2);
+    story.loses_rows = false;
+    story.kept.clear();
+    story.pass(END_MS);
+    assert_complete(&story, 1, 29);
+    let rows = story.kept.len();
+    story.take_over(END_MS + 1);
+    story.pass(END_MS + 30_000);
+    assert!(
+        story.kept.len() <= rows + 2,
+        "what is kept is not sent again"
+    );
+}
+
+#[test]
+fn while_no_row_can_be_kept_the_minutes_are_bounded() {
+    let mut story = story();
+    story.loses_rows = true;
+    story.pass(3 * 3_600_000);
+    let status = story.partition.status();
+    let rows: std::collections::BTreeSet<_> =
+        story.kept.iter().map(|row| row.tally.minute).collect();
+    assert!(rows.len() <= 64, "{} rows wait", rows.len());
+    story.loses_rows = false;
+    story.kept.clear();
+    story.pass(3 * 3_600_000 + 600_000);
+    assert_eq!(
+        status.minutes_given_up, 0,
+        "nothing was due, nothing is lost"
+    );
+    assert_complete(&story, 1, 3 * 60);
+}
+
+#[test]
+fn a_backlog_keeps_its_minutes_open_until_it_is_caught_up_with() {
+    let mut story = story();
+    create(&mut story, 300);
+    story.pass(90_000);
+    // Ten minutes without an owner.
+    story.take_over(690_000);
+    story.pass(END_MS);
+    assert_complete(&story, 1, 29);
+}
+
+#[test]
+fn minutes_are_closed_once_when_the_clock_goes_back() {
+    let mut story = story();
+    create(&mut story, 100);
+    story.pass(10 * 60_000);
+    story.set_clock(5 * 60_000);
+    story.say(5 * 60_000 + 10, Command::Create(task("new", 6 * 60_000)));
+    story.say(5 * 60_000 + 20, Command::Create(task("again", 9 * 60_000)));
+    story.pass(END_MS);
+    assert_complete(&story, 1, 29);
+}

@@ -1,0 +1,56 @@
+//! The ledger of one partition: minutes that were closed, and how they compare.
+
+use metrics::{Counter, Gauge};
+use minutehand_model::Timestamp;
+
+use crate::catalogue::{LEDGER_GIVEN_UP, LEDGER_KEPT, LEDGER_MINUTES};
+use crate::label::ByWord;
+
+/// Verdicts on a minute that no difference has been found in.
+pub(crate) const COMPLETE: &str = "complete";
+pub(crate) const UNVERIFIED: &str = "unverified";
+
+/// The handle of one partition.
+#[derive(Clone, Debug)]
+pub struct LedgerMetrics {
+    minutes: ByWord<Counter>,
+    kept_until: Gauge,
+    given_up: Gauge,
+}
+
+impl LedgerMetrics {
+    /// Looks the series of a partition up.
+    #[must_use]
+    pub fn new(partition: u32) -> LedgerMetrics {
+        let number = partition.to_string();
+        LedgerMetrics {
+            minutes: ByWord::of(&LEDGER_MINUTES, |word| {
+                LEDGER_MINUTES.counter(&[&number, word])
+            }),
+            kept_until: LEDGER_KEPT.gauge(&[&number]),
+            given_up: LEDGER_GIVEN_UP.gauge(&[&number]),
+        }
+    }
+
+    /// A row is kept: in what it differs, whether it could be compared, and when its minute ended.
+    pub fn kept(&self, differences: &[&'static str], is_compared: bool, end: Timestamp) {
+        for difference in differences {
+            self.minutes.get(difference).increment(1);
+        }
+        if differences.is_empty() {
+            let verdict = if is_compared { COMPLETE } else { UNVERIFIED };
+            self.minutes.get(verdict).increment(1);
+        }
+        self.beats(end);
+    }
+
+    /// Everything is well as of now: a row is kept, or an owner has just begun.
+    pub fn beats(&self, at: Timestamp) {
+        self.kept_until.set(at.as_millis() as f64 / 1_000.0);
+    }
+
+    /// So many minutes were given up by this owner.
+    pub fn given_up(&self, count: u64) {
+        self.given_up.set(count as f64);
+    }
+}
