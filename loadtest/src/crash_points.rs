@@ -373,18 +373,24 @@ async fn until_all_have_ended(store: &EmbeddedStore) -> Result<String, Failure> 
 async fn followers(store: &EmbeddedStore, deadline: std::time::Instant) -> Result<String, Failure> {
     let queue = QueueName::parse(FOLLOWERS)?;
     let wanted = tasks().len() as u64;
-    while store.depth(&queue, "default").await?.waiting < wanted
-        && std::time::Instant::now() < deadline
-    {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let mut lines = String::new();
-    for delivery in store.poll(&queue, "default", 1_000).await? {
-        let task = minutehand_record::task::decode(&delivery.encoded)?;
-        let mut headers = task.headers.iter();
-        let parent = headers.find(|(name, _)| name == PARENT_ID_HEADER);
-        let (_, parent) = parent.ok_or("a task follows none")?;
-        lines += &format!("{parent} follower\n");
+    let (mut lines, mut taken) = (String::new(), 0);
+    loop {
+        // What was handed out and not settled waits still; one poll need not hand out everything.
+        let waiting = store.depth(&queue, "default").await?.waiting;
+        if waiting > taken {
+            for delivery in store.poll(&queue, "default", 1_000).await? {
+                let task = minutehand_record::task::decode(&delivery.encoded)?;
+                let mut headers = task.headers.iter();
+                let parent = headers.find(|(name, _)| name == PARENT_ID_HEADER);
+                let (_, parent) = parent.ok_or("a task follows none")?;
+                lines += &format!("{parent} follower\n");
+                taken += 1;
+            }
+        } else if taken >= wanted || std::time::Instant::now() > deadline {
+            break;
+        } else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
     Ok(lines)
 }

@@ -96,7 +96,7 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
 }
 
 /// An owner that has taken an empty partition over.
-fn owner(config: Config, now: Timestamp) -> Partition {
+pub fn owner(config: Config, now: Timestamp) -> Partition {
     let mut partition = Partition::new(config, PartitionId::own(0));
     partition.handle(now, Input::Acquired { epoch: Epoch(1) });
     partition.advance(now);
@@ -104,8 +104,14 @@ fn owner(config: Config, now: Timestamp) -> Partition {
     partition
 }
 
-/// Feeds records as the answer to the read of the log that the engine asks for.
-fn feed(partition: &mut Partition, now: Timestamp, records: Vec<InputRecord>, published: &mut u64) {
+/// Feeds records as the answer to the read of the log that the engine asks for, and counts what is
+/// published by it.
+pub fn feed(
+    partition: &mut Partition,
+    now: Timestamp,
+    records: Vec<InputRecord>,
+    published: &mut u64,
+) {
     let Some(end) = records.last().map(|record| record.offset.next()) else {
         return;
     };
@@ -157,7 +163,8 @@ fn feed(partition: &mut Partition, now: Timestamp, records: Vec<InputRecord>, pu
     *published += serve(partition, now);
 }
 
-fn record(number: u64, now: Timestamp, task: &TaskRecord) -> InputRecord {
+/// The record of a creation, at an offset of the log.
+pub fn created(number: u64, now: Timestamp, task: &TaskRecord) -> InputRecord {
     InputRecord {
         offset: LogOffset::at(number),
         appended_at: now,
@@ -194,7 +201,7 @@ pub fn throughput(tasks: u64, payload_bytes: usize) -> Vec<Figure> {
                 let key = TaskKey(
                     u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835),
                 );
-                record(
+                created(
                     number,
                     now,
                     &TaskRecord {

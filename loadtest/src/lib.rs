@@ -19,6 +19,7 @@ mod figure;
 mod lateness;
 pub mod load;
 pub mod memory;
+mod numbers;
 pub mod outage;
 pub mod paced;
 pub mod pull;

@@ -15,8 +15,7 @@ use minutehand_testkit::{Cassandra, CassandraOptions, Etcd, Kafka, KafkaOptions,
 use crate::load::{Deed, LoadReport, Scenario};
 use crate::servers::start_servers;
 
-/// What went wrong with the rig itself.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub use crate::servers::Failure;
 
 /// Longest that a role may take until it is ready.
 const READY_LIMIT: Duration = Duration::from_secs(120);

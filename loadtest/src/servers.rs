@@ -4,7 +4,8 @@ use std::thread;
 
 use minutehand_testkit::{Cassandra, CassandraOptions, Etcd, EtcdOptions, Kafka, KafkaOptions};
 
-use crate::rig::Failure;
+/// What went wrong with the rig itself.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Starts a Kafka, a Cassandra and an etcd at the same time.
 ///

@@ -1,5 +1,6 @@
 //! Leasing executions, and answering leases.
 
+use minutehand_model::LeaseWord;
 use minutehand_model::limits::{
     GROUP_BYTES_MAX, LEASE_VISIBILITY_MS_MAX, LEASE_VISIBILITY_MS_MIN, LEASE_WAIT_MS_MAX,
     LEASES_OF_CALL_MAX, RETRY_DELAY_MS_MAX,
@@ -137,33 +138,6 @@ pub struct LeaseAnswer<'a> {
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DurationSchema>)]
     pub visibility: Option<Duration<'a>>,
-}
-
-/// What is said of a lease.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseWord {
-    /// It has run.
-    Ack {
-        /// What history keeps of it, and a chained task is given.
-        result: String,
-    },
-    /// It has failed.
-    Nack {
-        /// Why.
-        error: String,
-        /// No new attempt before that, in milliseconds.
-        delay_ms: Option<i64>,
-    },
-    /// It takes longer.
-    Extend {
-        /// How much, from now, in milliseconds; 0 gives it back.
-        visibility_ms: i64,
-    },
-    /// It is to run later.
-    Snooze {
-        /// How much, in milliseconds.
-        delay_ms: i64,
-    },
 }
 
 impl LeaseAnswers<'_> {

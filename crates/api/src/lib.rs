@@ -34,7 +34,7 @@ pub use headers::Headers;
 pub use instruction::{is_instruction, validate_instruction};
 pub use invalid::InvalidField;
 pub use json::{Malformed, Unread};
-pub use lease::{LeaseAnswer, LeaseAnswers, LeaseTerms, LeaseWord, NewLeases, parse_group};
+pub use lease::{LeaseAnswer, LeaseAnswers, LeaseTerms, NewLeases, parse_group};
 pub use payload::{Payload, body_of};
 pub use problem::{Problem, ProblemKind};
 pub use queue::{

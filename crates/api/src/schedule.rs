@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use minutehand_calendar::{ANCHOR_DEFAULT, Zone, split_zone};
 use minutehand_model::{
     ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision,
-    RecurrenceSpec, RetryPolicy, ScheduleDefinition,
+    Priority, RecurrenceSpec, RetryPolicy, ScheduleDefinition,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -165,7 +165,12 @@ schedule_fields! {
     /// How urgent a run is among what waits in its queue: 0 to 9, 9 the most; 4 by default.
     priority
         asked #[schema(minimum = 0, maximum = 9)] (Option<u64>)
-        told #[schema(minimum = 0, maximum = 9)] (u64);
+        told #[serde(default = "usual_priority")] #[schema(minimum = 0, maximum = 9, required = true)] (u64);
+}
+
+/// What a server of an earlier release does not tell.
+fn usual_priority() -> u64 {
+    u64::from(Priority::default().level())
 }
 
 /// What happens to occurrences whose time has passed.

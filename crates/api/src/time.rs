@@ -1,6 +1,7 @@
 //! RFC 3339 in and out.
 
 use minutehand_model::Timestamp;
+use minutehand_model::date::{day_of_date, days_in_month};
 use minutehand_model::time::{DAY_MS, SECOND_MS};
 
 use crate::InvalidField;
@@ -44,7 +45,7 @@ fn parse(text: &str) -> Result<Timestamp, &'static str> {
     let number = |from: usize, to: usize| digits(&bytes[from..to]).ok_or(SHAPE);
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) {
+    if !(1..=12).contains(&month) || day < 1 || day > i64::from(days_in_month(year, month as u8)) {
         return Err("names a day that does not exist");
     }
     if second == 60 {
@@ -57,7 +58,7 @@ fn parse(text: &str) -> Result<Timestamp, &'static str> {
     let offset_minutes = offset(rest).ok_or(SHAPE)?;
     let seconds = hour * 3_600 + minute * 60 + second - offset_minutes * 60;
     let at = Timestamp::from_millis(
-        days_before(year, month, day) * DAY_MS + seconds * SECOND_MS + fraction_ms,
+        day_of_date(year, month as u8, day as u8) * DAY_MS + seconds * SECOND_MS + fraction_ms,
     );
     if at > Timestamp::END_OF_YEAR_9999 {
         Err("lies beyond the year 9999")
@@ -109,26 +110,6 @@ fn offset(bytes: &[u8]) -> Option<i64> {
         }
         _ => None,
     }
-}
-
-fn days_in_month(year: i64, month: i64) -> i64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// Days from 1970-01-01 to a civil date, after Howard Hinnant's `days_from_civil`.
-fn days_before(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let shifted_month = (month + 9) % 12;
-    let day_of_year = (153 * shifted_month + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! 1970-01-01T00:00:00 on that clock: `instant + offset`. It has no zone and is compared only with
 //! readings of the same clock.
 
+use minutehand_model::date::{date_of_day, day_of_date};
+
 /// Seconds in a day of 24 hours.
 pub(crate) const DAY_S: i64 = 86_400;
 /// First year a schedule can name.
@@ -22,38 +24,19 @@ pub(crate) struct Date {
 }
 
 impl Date {
-    /// The date `day_number` days after 1970-01-01 (Howard Hinnant's `civil_from_days`).
+    /// The date `day_number` days after 1970-01-01.
     pub(crate) fn from_day_number(day_number: i64) -> Date {
-        let z = day_number + 719_468;
-        let era = z.div_euclid(146_097);
-        let day_of_era = z.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 {
-            shifted_month + 3
-        } else {
-            shifted_month - 9
-        };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (year, month, day) = date_of_day(day_number);
         Date {
             year: year as i32,
-            month: month as u8,
-            day: day as u8,
+            month,
+            day,
         }
     }
 
     /// Days from 1970-01-01 to this date.
     pub(crate) fn day_number(self) -> i64 {
-        let year = i64::from(self.year) - i64::from(self.month <= 2);
-        let era = year.div_euclid(400);
-        let year_of_era = year.rem_euclid(400);
-        let shifted_month = (i64::from(self.month) + 9) % 12;
-        let day_of_year = (153 * shifted_month + 2) / 5 + i64::from(self.day) - 1;
-        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-        era * 146_097 + day_of_era - 719_468
+        day_of_date(i64::from(self.year), self.month, self.day)
     }
 
     /// The date a local second lies in.
@@ -100,16 +83,7 @@ pub(crate) fn weekday(day_number: i64) -> u8 {
 
 /// Days in a month, 28 to 31.
 pub(crate) fn days_in_month(year: i32, month: u8) -> u8 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if is_leap_year(year) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-fn is_leap_year(year: i32) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+    minutehand_model::date::days_in_month(i64::from(year), month)
 }
 
 /// `HH:MM`, or `HH:MM:SS` when the seconds are not zero, of a local second.

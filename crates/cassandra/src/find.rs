@@ -10,10 +10,9 @@ use minutehand_model::{
 use minutehand_ports::{ErrorClass, PortError};
 use minutehand_record::block;
 
-use crate::error::failed;
 use crate::keys::{BlockName, Slice, day_of, position, within_reach};
 use crate::listing::Listing;
-use crate::pages::fetch_all;
+use crate::pages::{each, fetch_all};
 use crate::read::{SMALL_ROWS_PER_PAGE, Slices};
 use crate::task_index::{Place, Shelf, places, shard};
 use crate::timetable::{CassandraTimetable, number};
@@ -174,23 +173,12 @@ impl CassandraTimetable {
             shelf.number(),
             shard,
         );
-        fetch_all(
-            self,
-            &self.statements.read_index,
-            values,
-            INDEX_ROWS_PER_PAGE,
-            action,
-            |rows| {
-                for row in rows
-                    .rows::<(&[u8], Option<&[u8]>)>()
-                    .map_err(|error| failed(action, error))?
-                {
-                    let (_, pointers) = row.map_err(|error| failed(action, error))?;
-                    take(pointers)?;
-                }
-                Ok(())
-            },
-        )
+        let statement = &self.statements.read_index;
+        let rows_max = INDEX_ROWS_PER_PAGE;
+        fetch_all(self, statement, values, rows_max, action, |rows| {
+            let take = |(_, pointers): (&[u8], Option<&[u8]>)| take(pointers);
+            each(rows, action, take)
+        })
         .await
     }
 
@@ -218,37 +206,24 @@ impl CassandraTimetable {
         );
         let mut found = Found::new();
         let statement = &self.statements.read_block;
-        fetch_all(
-            self,
-            statement,
-            values,
-            INDEX_ROWS_PER_PAGE,
-            action,
-            |rows| {
-                for row in rows
-                    .rows::<(&[u8], Option<&[u8]>)>()
-                    .map_err(|error| failed(action, error))?
-                {
-                    let (name, content) = row.map_err(|error| failed(action, error))?;
-                    match block::decode(partition, content.unwrap_or_default()) {
-                        Ok(block) => {
-                            let entries =
-                                block.entries.into_iter().filter(|entry| entry.key == key);
-                            found.extend(entries.map(|entry| ((entry.offset, entry.due), entry)));
-                        }
-                        Err(error) => {
-                            let position = position(partition, place.first_due, name);
-                            tracing::warn!(
-                                position,
-                                reason = error.reason,
-                                "a block cannot be understood"
-                            );
-                        }
-                    }
+        let mut take = |(name, content): (&[u8], Option<&[u8]>)| {
+            match block::decode(partition, content.unwrap_or_default()) {
+                Ok(block) => {
+                    let entries = block.entries.into_iter().filter(|entry| entry.key == key);
+                    found.extend(entries.map(|entry| ((entry.offset, entry.due), entry)));
                 }
-                Ok(())
-            },
-        )
+                Err(error) => {
+                    let position = position(partition, place.first_due, name);
+                    let reason = error.reason;
+                    tracing::warn!(position, reason, "a block cannot be understood");
+                }
+            }
+            Ok(())
+        };
+        let rows_max = INDEX_ROWS_PER_PAGE;
+        fetch_all(self, statement, values, rows_max, action, |rows| {
+            each(rows, action, &mut take)
+        })
         .await?;
         Ok(found)
     }
@@ -305,26 +280,16 @@ impl CassandraTimetable {
             slice.number,
         );
         let statement = &self.statements.read_loads;
-        fetch_all(
-            self,
-            statement,
-            values,
-            SMALL_ROWS_PER_PAGE,
-            action,
-            |rows| {
-                for row in rows
-                    .rows::<(Option<i32>, Option<i32>)>()
-                    .map_err(|error| failed(action, error))?
-                {
-                    let (tasks, bytes) = row.map_err(|error| failed(action, error))?;
-                    let count =
-                        |value: Option<i32>| u64::from(value.unwrap_or_default().unsigned_abs());
-                    load.tasks += count(tasks);
-                    load.bytes += count(bytes);
-                }
-                Ok(())
-            },
-        )
+        let count = |value: Option<i32>| u64::from(value.unwrap_or_default().unsigned_abs());
+        let mut add = |(tasks, bytes): (Option<i32>, Option<i32>)| {
+            load.tasks += count(tasks);
+            load.bytes += count(bytes);
+            Ok(())
+        };
+        let rows_max = SMALL_ROWS_PER_PAGE;
+        fetch_all(self, statement, values, rows_max, action, |rows| {
+            each(rows, action, &mut add)
+        })
         .await?;
         Ok(load)
     }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use minutehand_ports::PortError;
+use scylla::deserialize::row::DeserializeRow;
 use scylla::response::query_result::QueryRowsResult;
 use scylla::response::{PagingState, PagingStateResponse};
 use scylla::serialize::row::SerializeRow;
@@ -66,4 +67,16 @@ pub(crate) async fn fetch_all(
             None => return Ok(()),
         }
     }
+}
+
+/// Hands each row of a page to `take`.
+pub(crate) fn each<'a, R: DeserializeRow<'a, 'a>>(
+    rows: &'a QueryRowsResult,
+    action: &str,
+    mut take: impl FnMut(R) -> Result<(), PortError>,
+) -> Result<(), PortError> {
+    for row in rows.rows::<R>().map_err(|error| failed(action, error))? {
+        take(row.map_err(|error| failed(action, error))?)?;
+    }
+    Ok(())
 }

@@ -18,7 +18,7 @@ use scylla::value::CqlTimestamp;
 
 use crate::error::failed;
 use crate::keys::{Slice, day_of, position, within_reach};
-use crate::pages::{Page, fetch, fetch_all};
+use crate::pages::{Page, each, fetch, fetch_all};
 use crate::timetable::{CassandraTimetable, number};
 use crate::write::cql;
 
@@ -318,29 +318,20 @@ impl<'a> Slices<'a> {
         );
         let statement = &timetable.statements.read_buckets;
         let slices = &mut self.slices;
-        fetch_all(
-            timetable,
-            statement,
-            values,
-            SMALL_ROWS_PER_PAGE,
-            action,
-            |rows| {
-                for row in rows
-                    .rows::<(CqlTimestamp, i16)>()
-                    .map_err(|error| failed(action, error))?
-                {
-                    let (bucket, number) = row.map_err(|error| failed(action, error))?;
-                    let slice = Slice {
-                        bucket: Timestamp::from_millis(bucket.0),
-                        number,
-                    };
-                    if slice.ends() > from && slice.begins() < until {
-                        slices.push_back(slice);
-                    }
-                }
-                Ok(())
-            },
-        )
+        let mut take = |(bucket, number): (CqlTimestamp, i16)| {
+            let slice = Slice {
+                bucket: Timestamp::from_millis(bucket.0),
+                number,
+            };
+            if slice.ends() > from && slice.begins() < until {
+                slices.push_back(slice);
+            }
+            Ok(())
+        };
+        let rows_max = SMALL_ROWS_PER_PAGE;
+        fetch_all(timetable, statement, values, rows_max, action, |rows| {
+            each(rows, action, &mut take)
+        })
         .await
     }
 }
@@ -358,23 +349,14 @@ impl CassandraTimetable {
     ) -> Result<(), PortError> {
         let values = (&self.region, number(partition), cql(first), cql(last));
         let statement = &self.statements.read_days;
-        fetch_all(
-            self,
-            statement,
-            values,
-            SMALL_ROWS_PER_PAGE,
-            action,
-            |rows| {
-                for row in rows
-                    .rows::<(CqlTimestamp, i16)>()
-                    .map_err(|error| failed(action, error))?
-                {
-                    let (day, level) = row.map_err(|error| failed(action, error))?;
-                    take(Timestamp::from_millis(day.0), level);
-                }
-                Ok(())
-            },
-        )
+        let mut take = |(day, level): (CqlTimestamp, i16)| {
+            take(Timestamp::from_millis(day.0), level);
+            Ok(())
+        };
+        let rows_max = SMALL_ROWS_PER_PAGE;
+        fetch_all(self, statement, values, rows_max, action, |rows| {
+            each(rows, action, &mut take)
+        })
         .await
     }
 }

@@ -9,7 +9,7 @@ use minutehand_ports::PortError;
 use minutehand_record::revision;
 
 use crate::error::failed;
-use crate::pages::fetch_all;
+use crate::pages::{each, fetch_all};
 use crate::timetable::{CassandraTimetable, number};
 use crate::write::cql;
 
@@ -92,36 +92,23 @@ impl CassandraTimetable {
         let mut found: BTreeMap<LogOffset, RevisionEntry> = BTreeMap::new();
         let values = (&self.region, number(partition));
         let statement = &self.statements.read_revisions;
-        fetch_all(
-            self,
-            statement,
-            values,
-            REVISIONS_PER_PAGE,
-            &action,
-            |rows| {
-                for row in rows
-                    .rows::<(i64, Option<&[u8]>)>()
-                    .map_err(|error| failed(&action, error))?
-                {
-                    let (offset, content) = row.map_err(|error| failed(&action, error))?;
-                    match revision::decode(&content.unwrap_or_default().to_vec().into()) {
-                        Ok(entry) => {
-                            found.insert(entry.offset, entry);
-                        }
-                        Err(error) => {
-                            let position =
-                                format!("revision of partition {partition} at offset {offset}");
-                            tracing::warn!(
-                                position,
-                                reason = error.reason,
-                                "a revision cannot be understood"
-                            );
-                        }
-                    }
+        let mut take = |(offset, content): (i64, Option<&[u8]>)| {
+            match revision::decode(&content.unwrap_or_default().to_vec().into()) {
+                Ok(entry) => {
+                    found.insert(entry.offset, entry);
                 }
-                Ok(())
-            },
-        )
+                Err(error) => {
+                    let position = format!("revision of partition {partition} at offset {offset}");
+                    let reason = error.reason;
+                    tracing::warn!(position, reason, "a revision cannot be understood");
+                }
+            }
+            Ok(())
+        };
+        let rows_max = REVISIONS_PER_PAGE;
+        fetch_all(self, statement, values, rows_max, &action, |rows| {
+            each(rows, &action, &mut take)
+        })
         .await?;
         Ok(found.into_values().collect())
     }

@@ -1,9 +1,8 @@
 //! Bounded HTTP: what is read of an answer, and lines of one that never ends.
 
-use std::error::Error;
 use std::time::Duration;
 
-use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
+use reqwest::{ClientBuilder, RequestBuilder, Response, StatusCode};
 
 /// Longest answer that is read whole, in bytes.
 const BODY_BYTES_MAX: usize = 4 << 20;
@@ -69,9 +68,7 @@ impl CallError {
 
 /// How a client begins: it follows nobody, and goes by no proxy.
 pub(crate) fn client() -> ClientBuilder {
-    // Fails when the process has chosen a provider already, which is then used.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
+    minutehand_caller::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
@@ -166,10 +163,6 @@ impl Lines {
 
 /// The innermost cause: the others repeat the URL.
 pub(crate) fn no_answer(what: &'static str, error: &reqwest::Error) -> CallError {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let why = cause.to_string();
+    let why = minutehand_caller::innermost(error);
     CallError::NoAnswer { what, why }
 }

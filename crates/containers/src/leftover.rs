@@ -5,20 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use minutehand_backoff::{Backoff, Pauses};
 use tracing::warn;
 
 use crate::http::CallError;
 
 /// Pauses between questions that were not answered.
-pub(crate) const PAUSE_MIN: Duration = Duration::from_millis(200);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+pub(crate) const PAUSES: Pauses =
+    Pauses::between(Duration::from_millis(200), Duration::from_secs(10));
 /// How often a removal is asked for.
 const REMOVALS_MAX: u32 = 5;
-
-/// The pause after this one.
-pub(crate) fn longer(pause: Duration) -> Duration {
-    (pause * 2).min(PAUSE_MAX)
-}
 
 /// Where things are made and removed by their names.
 #[async_trait]
@@ -70,14 +66,13 @@ impl<R: Remover> Drop for Leftover<R> {
 }
 
 async fn remove<R: Remover>(remover: &R, name: &str) {
-    let mut pause = PAUSE_MIN;
+    let mut backoff = Backoff::new(PAUSES);
     for _ in 0..REMOVALS_MAX {
         match remover.remove(name).await {
             Ok(()) => return,
             Err(error) => told(R::WHAT, name, &error),
         }
-        tokio::time::sleep(pause).await;
-        pause = longer(pause);
+        tokio::time::sleep(backoff.next_pause()).await;
     }
 }
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
-use minutehand_ports::{
-    DeadLetter, DeadLetterPage, EndedPage, EndedQuery, ErrorClass, History, PortError,
-};
+use minutehand_ports::{DeadLetterPage, EndedPage, EndedQuery, ErrorClass, History, PortError};
 use minutehand_record::{dead_letter, outcome};
 
 use crate::keys;
@@ -146,18 +144,7 @@ fn dead_letters(
             break;
         }
         match dead_letter::decode(&value.into()) {
-            Ok(letter) => page.letters.push((
-                number,
-                DeadLetter {
-                    queue: letter.queue,
-                    partition: letter.partition,
-                    key: letter.key,
-                    at: letter.at,
-                    attempts: letter.attempts,
-                    reason: letter.reason,
-                    encoded: letter.encoded,
-                },
-            )),
+            Ok(letter) => page.letters.push((number, letter)),
             Err(error) => {
                 shared.note_corruption(
                     format!("dead letter {number} of the queue {queue}"),

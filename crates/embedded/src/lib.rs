@@ -29,6 +29,7 @@ mod quiet;
 mod ranges;
 mod repair;
 mod row;
+mod rulebook;
 mod rules;
 mod scan;
 mod shared;

@@ -116,31 +116,34 @@ impl Loader<'_> {
 
     /// What operators want passed over in the logs.
     fn skips(&self, shared: &Shared) -> Result<(), OpenError> {
-        for row in scan::prefixed(&self.spaces.meta, keys::SKIP)
-            .readable(|lost| shared.note_lost("skips", &lost))
-        {
-            let (key, value) = row.map_err(|error| self.database(error))?;
-            if !shared.skips.load(&key, &value) {
-                shared.note_corruption(
-                    "a row about records to be passed over".to_owned(),
-                    "it is none".to_owned(),
-                );
-            }
-        }
-        Ok(())
+        let words = ("skips", "a row about records to be passed over");
+        let load = |key: &[u8], value: &[u8]| shared.skips.load(key, value);
+        self.rows_of(keys::SKIP, shared, words, load)
     }
 
     /// What operators have said of queues.
     fn rules(&self, shared: &Shared) -> Result<(), OpenError> {
-        for row in scan::prefixed(&self.spaces.meta, keys::RULES)
-            .readable(|lost| shared.note_lost("what holds for queues", &lost))
-        {
+        let words = (
+            "what holds for queues",
+            "a row about what holds for a queue",
+        );
+        let load = |key: &[u8], value: &[u8]| shared.rules.load(key, value);
+        self.rows_of(keys::RULES, shared, words, load)
+    }
+
+    /// Loads each row under a prefix; one that is none is noted.
+    fn rows_of(
+        &self,
+        prefix: &[u8],
+        shared: &Shared,
+        (rows, a_row): (&str, &str),
+        load: impl Fn(&[u8], &[u8]) -> bool,
+    ) -> Result<(), OpenError> {
+        let lost = |lost: scan::Lost| shared.note_lost(rows, &lost);
+        for row in scan::prefixed(&self.spaces.meta, prefix).readable(lost) {
             let (key, value) = row.map_err(|error| self.database(error))?;
-            if !shared.rules.load(&key, &value) {
-                shared.note_corruption(
-                    "a row about what holds for a queue".to_owned(),
-                    "it is none".to_owned(),
-                );
+            if !load(&key, &value) {
+                shared.note_corruption(a_row.to_owned(), "it is none".to_owned());
             }
         }
         Ok(())

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{QueueName, QueueRules};
-use minutehand_ports::{PortError, QueueRulebook, RulesOfQueues};
+use minutehand_ports::RulesOfQueues;
 use minutehand_record::queue_rules;
 use tokio::sync::watch;
 
 use crate::keys;
-use crate::store::{Applied, EmbeddedStore};
 
 /// What is said, for whoever hands out.
 #[derive(Debug)]
@@ -35,7 +33,8 @@ impl Rules {
         is_row
     }
 
-    fn set(&self, queue: QueueName, rules: QueueRules) {
+    /// Puts what is said of a queue now in the place of what was.
+    pub(crate) fn set(&self, queue: QueueName, rules: QueueRules) {
         self.0.send_modify(|all| {
             let mut changed: BTreeMap<_, _> = all.as_deref().cloned().unwrap_or_default();
             if rules == QueueRules::default() {
@@ -46,34 +45,9 @@ impl Rules {
             *all = Some(Arc::new(changed));
         });
     }
-}
 
-#[async_trait]
-impl QueueRulebook for EmbeddedStore {
-    async fn set_rules(&self, queue: &QueueName, rules: QueueRules) -> Result<(), PortError> {
-        let (action, queue) = (
-            format!("say what holds for the queue {queue}"),
-            queue.clone(),
-        );
-        let (key, row) = (keys::rules(&queue), queue_rules::encode(&rules));
-        self.submit(
-            action,
-            key.len() + row.len(),
-            false,
-            move |state, writes| {
-                if rules == QueueRules::default() {
-                    writes.remove(&state.spaces.meta, key.clone());
-                } else {
-                    writes.insert(&state.spaces.meta, key.clone(), row.clone());
-                }
-                let shared = Arc::clone(&state.shared);
-                Ok(Applied::then((), move || shared.rules.set(queue, rules)))
-            },
-        )
-        .await
-    }
-
-    fn rules(&self) -> watch::Receiver<Option<RulesOfQueues>> {
-        self.shared().rules.0.subscribe()
+    /// What holds, and whatever will.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Option<RulesOfQueues>> {
+        self.0.subscribe()
     }
 }

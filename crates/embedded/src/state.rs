@@ -94,6 +94,12 @@ impl NewRows {
 }
 
 impl State {
+    /// Has the rows of a group written with the next batch.
+    pub(crate) fn group_changed(&mut self, queue: &QueueName, partition: PartitionId, group: &str) {
+        let group = (queue.clone(), partition, group.to_owned());
+        self.changed_groups.insert(group);
+    }
+
     /// Appends records to the log of a partition that exists; the offset of the first and the time
     /// they got.
     pub(crate) fn append(

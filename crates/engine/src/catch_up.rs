@@ -82,7 +82,8 @@ impl<R: Rules> Partition<R> {
     /// has run lately finds it there. What the log took long after its time he does not find, so
     /// that stays in the log until its dedupe window has ended.
     fn may_be_written_behind(&self, fact: &StoredFact) -> bool {
-        let needs_no_memory = fact.forget_at(self.config.dedupe_window_ms) <= self.remembered_from;
+        let remembered_from = self.coverage.remembered_from();
+        let needs_no_memory = fact.forget_at(self.config.dedupe_window_ms) <= remembered_from;
         let is_found = fact.may_wait_in_the_timetable() || needs_no_memory;
         fact.is(flag::UNSETTLED) && !fact.is(flag::WRITING) && is_found
     }

@@ -68,6 +68,8 @@ pub(crate) struct Coverage {
     unread: VecDeque<Unread>,
     ahead: Single,
     behind: Single,
+    /// Tasks whose dedupe window ended at or before this are forgotten.
+    remembered_from: Timestamp,
 }
 
 impl Default for Coverage {
@@ -78,11 +80,22 @@ impl Default for Coverage {
             unread: VecDeque::new(),
             ahead: Single::default(),
             behind: Single::default(),
+            remembered_from: Timestamp::MIN,
         }
     }
 }
 
 impl Coverage {
+    /// Tasks whose dedupe window ended at or before this are forgotten.
+    pub(crate) fn remembered_from(&self) -> Timestamp {
+        self.remembered_from
+    }
+
+    /// What was to be remembered up to a time is forgotten. What is forgotten stays so.
+    pub(crate) fn forget_up_to(&mut self, time: Timestamp) {
+        self.remembered_from = self.remembered_from.max(time);
+    }
+
     /// Reading begins here.
     pub(crate) fn begin_at(&mut self, due: Timestamp) {
         (self.loaded, self.horizon) = (due, due);

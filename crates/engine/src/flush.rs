@@ -1,6 +1,6 @@
 //! Blocks and revisions on their way to the timetable.
 
-use minutehand_model::{Block, Fact, Phase, TaskRecord, Timestamp, TimetableEntry};
+use minutehand_model::{Block, Fact, Phase, Timestamp, TimetableEntry};
 
 use crate::effect::Effect;
 use crate::fact::flag;
@@ -154,14 +154,7 @@ impl<R: Rules> Partition<R> {
     fn entry(&self, index: TaskIndex) -> TimetableEntry {
         let fact = self.tasks.get(index);
         let says = match self.tasks.body(index) {
-            Some(encoded) if !fact.is(flag::VOID) => Fact::Runs(TaskRecord {
-                key: fact.key(),
-                queue: self.names.name(fact.queue),
-                due: fact.due,
-                guarantee: fact.guarantee(),
-                precision: fact.precision(),
-                encoded,
-            }),
+            Some(encoded) if !fact.is(flag::VOID) => Fact::Runs(self.task_record(fact, encoded)),
             _ => Fact::Void,
         };
         TimetableEntry {

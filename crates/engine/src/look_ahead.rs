@@ -233,11 +233,12 @@ impl<R: Rules> Partition<R> {
 
     /// Forgets what has run when its dedupe window has ended; R may pass it then.
     pub(crate) fn forget(&mut self) {
-        self.remembered_from = self.remembered_from.max(self.memory_may_begin_at());
+        self.coverage.forget_up_to(self.memory_may_begin_at());
+        let remembered_from = self.coverage.remembered_from();
         let behind = self.dues_behind();
         let unsettled = &mut self.unsettled;
         self.tasks
-            .forget(self.now, self.remembered_from, behind, |offset| {
+            .forget(self.now, remembered_from, behind, |offset| {
                 unsettled.remove(offset)
             });
         if self.log.inbox().is_stalled() {
@@ -263,7 +264,7 @@ impl<R: Rules> Partition<R> {
     pub(crate) fn is_to_be_remembered(&self, fact: &StoredFact) -> bool {
         let mut behind = self.dues_behind().into_iter();
         let is_behind = behind.any(|(from, until)| (from..=until).contains(&fact.due));
-        is_behind || fact.forget_at(self.config.dedupe_window_ms) > self.remembered_from
+        is_behind || fact.forget_at(self.config.dedupe_window_ms) > self.coverage.remembered_from()
     }
 
     /// The fact no longer holds R back.

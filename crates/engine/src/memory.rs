@@ -5,9 +5,8 @@
 //! ever refused for want of memory, only later: each limit leaves room for what frees the memory of
 //! the others.
 
-use minutehand_model::{Command, Phase, Place};
+use minutehand_model::{Phase, Place};
 
-use crate::input::InputRecord;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
 use crate::rules::Rules;
@@ -17,8 +16,6 @@ const PLACE_BYTES: usize = 16;
 /// What a fact costs beside its task while its block is being written: the entry, and its bytes on
 /// the way to the store.
 const WRITING_BYTES: usize = 256;
-/// What a record costs beside its payload while it waits to be applied.
-pub(crate) const RECORD_BYTES: usize = 256;
 /// What is due within this time is read even when memory is short, in milliseconds.
 const URGENT_MS: i64 = 1_000;
 /// What one answer of the timetable may bring, as a share of the budget.
@@ -41,27 +38,6 @@ impl Memory {
     /// All of it.
     pub fn total(self) -> usize {
         self.busy + self.resting
-    }
-}
-
-impl InputRecord {
-    /// The bytes it takes while it waits to be applied.
-    pub(crate) fn bytes(&self) -> usize {
-        RECORD_BYTES
-            + match &self.command {
-                Ok(command) => command_bytes(command),
-                Err(set_aside) => set_aside.bytes.len(),
-            }
-    }
-}
-
-pub(crate) fn command_bytes(command: &Command) -> usize {
-    match command {
-        Command::Create(task)
-        | Command::Move { task, .. }
-        | Command::Moved { task, .. }
-        | Command::Replace { task, .. } => task.encoded.len(),
-        _ => 0,
     }
 }
 

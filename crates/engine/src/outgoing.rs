@@ -3,7 +3,7 @@
 
 use minutehand_model::{Command, SetAside};
 
-use crate::memory::{RECORD_BYTES, command_bytes};
+use crate::record_bytes::{RECORD_BYTES, command_bytes};
 use crate::task_store::TaskIndex;
 
 /// What waits for a tick, and the bytes it takes.

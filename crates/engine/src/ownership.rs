@@ -3,9 +3,14 @@
 use minutehand_model::{Epoch, Phase, Timestamp};
 
 use crate::config::Config;
-use crate::hand_over::HandOver;
 use crate::phase::WakeReason;
 use crate::retry::Single;
+
+/// The longest time that a hand-over waits for writes, in milliseconds. A successor reads from the
+/// log what is not written.
+const WRITES_AWAITED_MS_MAX: i64 = 5_000;
+/// The shortest time that it waits for them, however long a successor had to be waited for.
+const WRITES_AWAITED_MS_MIN: i64 = 500;
 
 /// From the acquisition to the end.
 #[derive(Debug)]
@@ -132,5 +137,47 @@ impl Ownership {
             "{:?}",
             self.phase
         );
+    }
+}
+
+impl Config {
+    /// How long a hand-over waits for writes, from when it was asked for.
+    fn writes_awaited_ms(&self) -> i64 {
+        WRITES_AWAITED_MS_MAX.min(self.lease_ttl_ms)
+    }
+}
+
+/// How far a hand-over has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HandOver {
+    /// When writes are waited for no longer.
+    pub(crate) writes_until: Timestamp,
+    /// When the answer to a tick is waited for no longer.
+    pub(crate) ticks_until: Timestamp,
+    /// What waited for its block has been sent; what comes from then on is left to the successor.
+    pub(crate) has_sent_blocks: bool,
+    pub(crate) has_sent_last_tick: bool,
+}
+
+impl HandOver {
+    pub(crate) fn begin(now: Timestamp, asked_at: Timestamp, config: &Config) -> HandOver {
+        let writes_until = asked_at
+            .min(now)
+            .plus_millis(config.writes_awaited_ms())
+            .max(now.plus_millis(WRITES_AWAITED_MS_MIN));
+        let ticks_until = writes_until.plus_millis(config.lease_ttl_ms);
+        HandOver {
+            writes_until,
+            ticks_until,
+            has_sent_blocks: false,
+            has_sent_last_tick: false,
+        }
+    }
+
+    /// The clock has gone back: nothing is waited for longer than from now on.
+    fn clock_went_back(&mut self, now: Timestamp, config: &Config) {
+        let anew = HandOver::begin(now, now, config);
+        self.writes_until = self.writes_until.min(anew.writes_until);
+        self.ticks_until = self.ticks_until.min(anew.ticks_until);
     }
 }

@@ -8,10 +8,10 @@ use crate::config::Config;
 use crate::coverage::{Coverage, Reading};
 use crate::due::DueTasks;
 use crate::effect::{Effect, Effects, StopReason};
+use crate::holds::Holds;
 use crate::input::{Failure, Input, Moment, RequestId};
 use crate::log_cursor::LogCursor;
 use crate::minutes::MinuteBook;
-use crate::moves::Holds;
 use crate::outgoing::Outgoing;
 use crate::ownership::Ownership;
 use crate::phase::WakeReason;
@@ -53,8 +53,6 @@ pub struct Partition<R = Sound> {
     pub(crate) tasks: TaskStore,
     pub(crate) names: QueueNames,
     pub(crate) due: DueTasks,
-    /// Tasks whose dedupe window ended at or before this are forgotten.
-    pub(crate) remembered_from: Timestamp,
     pub(crate) schedules: ScheduleBook<R>,
     pub(crate) holds: Holds,
 
@@ -92,7 +90,6 @@ impl<R: Rules> Partition<R> {
             tasks: TaskStore::new(config.dedupe_window_ms),
             names: QueueNames::default(),
             due: DueTasks::default(),
-            remembered_from: Timestamp::MIN,
             schedules: ScheduleBook::new(rules),
             holds: Holds::default(),
             outgoing: Outgoing::default(),
@@ -337,6 +334,36 @@ impl<R: Rules> Partition<R> {
     /// Starts an operation that is under way at most once.
     pub(crate) fn request(&mut self) -> RequestId {
         self.effects.next_request()
+    }
+
+    /// All that are under way at most once: what is true of their pauses is true of every one.
+    pub(crate) fn singles(&self) -> impl Iterator<Item = &Single> {
+        let singles = [
+            &self.ownership.opening,
+            self.revisions.reading(),
+            self.log.reading(),
+            self.ticker.sending(),
+            self.minutes.keeping(),
+        ];
+        singles
+            .into_iter()
+            .chain(self.coverage.readings())
+            .chain(self.holds.asking())
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn singles_mut(&mut self) -> impl Iterator<Item = &mut Single> {
+        let singles = [
+            &mut self.ownership.opening,
+            self.revisions.reading_mut(),
+            self.log.reading_mut(),
+            self.ticker.sending_mut(),
+            self.minutes.keeping_mut(),
+        ];
+        singles
+            .into_iter()
+            .chain(self.coverage.readings_mut())
+            .chain(self.holds.asking_mut())
     }
 
     /// Whether a rule is broken on purpose.

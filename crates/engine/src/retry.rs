@@ -5,8 +5,6 @@ use minutehand_model::{RevisionEntry, Timestamp};
 
 use crate::config::Config;
 use crate::input::RequestId;
-use crate::partition::Partition;
-use crate::rules::Rules;
 use crate::task_store::TaskIndex;
 
 impl Config {
@@ -61,38 +59,6 @@ impl Single {
             };
         }
         is_awaited
-    }
-}
-
-impl<R: Rules> Partition<R> {
-    /// All that are under way at most once: what is true of their pauses is true of every one.
-    pub(crate) fn singles(&self) -> impl Iterator<Item = &Single> {
-        let singles = [
-            &self.ownership.opening,
-            self.revisions.reading(),
-            self.log.reading(),
-            self.ticker.sending(),
-            self.minutes.keeping(),
-        ];
-        singles
-            .into_iter()
-            .chain(self.coverage.readings())
-            .chain(self.holds.asking())
-    }
-
-    /// The same, to be changed.
-    pub(crate) fn singles_mut(&mut self) -> impl Iterator<Item = &mut Single> {
-        let singles = [
-            &mut self.ownership.opening,
-            self.revisions.reading_mut(),
-            self.log.reading_mut(),
-            self.ticker.sending_mut(),
-            self.minutes.keeping_mut(),
-        ];
-        singles
-            .into_iter()
-            .chain(self.coverage.readings_mut())
-            .chain(self.holds.asking_mut())
     }
 }
 

@@ -36,7 +36,7 @@ impl<R: Rules> Partition<R> {
         }
         let checkpoint = checkpoint.unwrap_or(Checkpoint::START);
         self.frontier = checkpoint.frontier.clone();
-        self.remembered_from = checkpoint.remembered_from;
+        self.coverage.forget_up_to(checkpoint.remembered_from);
         let from = prepared_from.map_or(checkpoint.replay_from, |prepared_from| {
             prepared_from.min(checkpoint.replay_from)
         });
@@ -68,7 +68,7 @@ impl<R: Rules> Partition<R> {
 
     /// The first minute that may hold what is to be remembered of a time.
     fn first_bucket_needed(&self, due: Timestamp) -> Timestamp {
-        let remembered = self.remembered_from.min(due);
+        let remembered = self.coverage.remembered_from().min(due);
         remembered
             .plus_millis(-self.config.dedupe_window_ms - TAKEN_LATE_MS_MAX)
             .floor_to_minute()

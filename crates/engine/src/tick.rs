@@ -1,11 +1,12 @@
 //! The tick: one transaction of what is due, what came late, what was decided, and the checkpoint.
 
+use bytes::Bytes;
 use minutehand_model::{
     Checkpoint, LogOffset, Phase, Place, Publication, TaskRecord, Tick, Timestamp,
 };
 
 use crate::effect::Effect;
-use crate::fact::{TAKEN_LATE_MS_MAX, flag};
+use crate::fact::{StoredFact, TAKEN_LATE_MS_MAX, flag};
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
 use crate::rules::Rules;
@@ -177,7 +178,7 @@ impl<R: Rules> Partition<R> {
             applied: self.log.applied(),
             frontier: self.frontier_to_keep(),
             replay_from: self.replay_from(),
-            remembered_from: self.remembered_from,
+            remembered_from: self.coverage.remembered_from(),
             minutes: self.minutes.minutes().clone(),
         };
         let (derived, set_aside) = self.outgoing.take_decided();
@@ -194,7 +195,7 @@ impl<R: Rules> Partition<R> {
         if tick.is_bare() && !wants_checkpoint {
             return;
         }
-        self.decisions_sent();
+        self.holds.decisions_sent();
         self.send_tick(tick);
     }
 
@@ -316,18 +317,23 @@ impl<R: Rules> Partition<R> {
         }
     }
 
-    /// The publication of a fact whose task is still kept.
-    fn publication(&self, index: TaskIndex) -> Option<Publication> {
-        let encoded = self.tasks.body(index)?;
-        let fact = self.tasks.get(index);
-        let task = TaskRecord {
+    /// The task of a fact, as stores take it.
+    pub(crate) fn task_record(&self, fact: &StoredFact, encoded: Bytes) -> TaskRecord {
+        TaskRecord {
             key: fact.key(),
             queue: self.names.name(fact.queue),
             due: fact.due,
             guarantee: fact.guarantee(),
             precision: fact.precision(),
             encoded,
-        };
+        }
+    }
+
+    /// The publication of a fact whose task is still kept.
+    fn publication(&self, index: TaskIndex) -> Option<Publication> {
+        let encoded = self.tasks.body(index)?;
+        let fact = self.tasks.get(index);
+        let task = self.task_record(fact, encoded);
         Some(Publication {
             offset: fact.offset,
             task,
@@ -382,7 +388,7 @@ impl<R: Rules> Partition<R> {
             return;
         }
         if let Some(below) = derived_end {
-            self.decisions_stored(below);
+            self.holds.decisions_stored(below);
         }
         let gone = self
             .schedules

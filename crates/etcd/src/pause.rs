@@ -4,28 +4,31 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-/// The first pause after a failure, in milliseconds.
-const FIRST_MS: u64 = 100;
-/// No pause is longer, in milliseconds.
-const LONGEST_MS: u64 = 3_000;
+use minutehand_backoff::Pauses;
+
+/// The first pause after a failure, and the longest one.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(100), Duration::from_millis(3_000));
 
 /// Pauses that double up to a bound, each drawn from the upper half of its range.
-#[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    failures: u32,
+#[derive(Debug)]
+pub(crate) struct Backoff(minutehand_backoff::Backoff);
+
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff(minutehand_backoff::Backoff::new(PAUSES))
+    }
 }
 
 impl Backoff {
     /// The next pause.
     pub(crate) fn next(&mut self) -> Duration {
-        let ceiling = (FIRST_MS << self.failures.min(8)).min(LONGEST_MS);
-        self.failures += 1;
-        Duration::from_millis(ceiling / 2 + random() % (ceiling / 2 + 1))
+        let half = self.0.next_pause() / 2;
+        half + part_of(half)
     }
 
     /// It worked: the next pause is a short one again.
     pub(crate) fn reset(&mut self) {
-        self.failures = 0;
+        self.0.reset();
     }
 }
 
@@ -48,16 +51,15 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound_and_begin_anew_after_a_success() {
         let mut backoff = Backoff::default();
-        for failure in 0..20_u32 {
-            let pause = backoff.next().as_millis() as u64;
-            let ceiling = (FIRST_MS << failure.min(8)).min(LONGEST_MS);
+        for failures in 1..20 {
+            let (pause, longest) = (backoff.next(), PAUSES.after(failures));
             assert!(
-                (ceiling / 2..=ceiling).contains(&pause),
-                "{pause} of {ceiling}"
+                (longest / 2..=longest).contains(&pause),
+                "{pause:?} of {longest:?}"
             );
         }
         backoff.reset();
-        assert!(backoff.next() <= Duration::from_millis(FIRST_MS));
+        assert!(backoff.next() <= PAUSES.after(1));
         assert!(part_of(Duration::from_millis(10)) <= Duration::from_millis(10));
     }
 }

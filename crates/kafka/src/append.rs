@@ -44,6 +44,7 @@ impl Pending {
             }
             Err(error) => state.failure = Some(error),
         }
+        debug_assert!(state.outstanding > 0, "each record is reported once");
         state.outstanding -= 1;
         if state.outstanding == 0
             && let Some(answer) = state.answer.take()

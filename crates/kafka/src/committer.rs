@@ -20,12 +20,12 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use tokio::sync::oneshot;
 
-use self::outgoing::{Fates, Outgoing};
+use self::outgoing::{Fates, Outgoing, keys};
 use self::queues::Queues;
 use crate::client::Client;
 use crate::clock::{now_ms, skew};
 use crate::deliveries::Deliveries;
-use crate::error::{TopicTrouble, code_of, port_error};
+use crate::error::{TopicTrouble, code_of, port_error, softened};
 use crate::execution;
 use crate::follow_ups::FollowUps;
 use crate::headers::COPIED;
@@ -289,16 +289,9 @@ impl Committer {
             Ok((producer, deliveries))
         };
         begin().map_err(|error| {
-            let error = port_error(action, error);
             // Before the first transaction nobody is fenced yet: another producer began at the same
             // moment.
-            match error.class {
-                ErrorClass::Fenced => PortError {
-                    class: ErrorClass::Retry,
-                    ..error
-                },
-                _ => error,
-            }
+            softened(port_error(action, error))
         })
     }
 
@@ -706,11 +699,6 @@ fn refuse_higher(
         return Err(PortError::new(ErrorClass::Fenced, action, reason));
     }
     Ok(tail)
-}
-
-/// The keys of a partition's checkpoint, and of the claim that an epoch has been opened.
-fn keys(partition: PartitionId) -> (String, String) {
-    (partition.to_string(), format!("{partition}/epoch"))
 }
 
 /// Why a partition cannot go on from a checkpoint in a log of this generation. Only one that has

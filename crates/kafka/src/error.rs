@@ -192,6 +192,18 @@ pub(crate) fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
     }
 }
 
+/// What fences nobody of ours, and is tried again: another producer of the same transactional id
+/// began at the same moment, or the broker has given up a transaction that took too long.
+pub(crate) fn softened(error: PortError) -> PortError {
+    match error.class {
+        ErrorClass::Fenced => PortError {
+            class: ErrorClass::Retry,
+            ..error
+        },
+        _ => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rdkafka::types::RDKafkaRespErr;

@@ -122,6 +122,14 @@ impl FollowUps {
             tracing::debug!(partition = %self.partition, %error, "follow-ups are read again");
             self.rest();
         }
+        debug_assert_eq!(
+            self.bytes,
+            self.waiting
+                .iter()
+                .map(|one| one.payload.len())
+                .sum::<usize>(),
+            "what waits is counted right"
+        );
         self.waiting.len()
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use minutehand_model::{PartitionId, QueueName};
 use minutehand_ports::{DeadLetter, DeadLetterPage, PortError};
-use minutehand_record::dead_letter::{self, DeadLetterRecord};
+use minutehand_record::dead_letter;
 use rdkafka::Message;
 use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Header, OwnedHeaders};
@@ -29,20 +29,11 @@ const PARTITION: PartitionId = PartitionId::own(0);
 
 /// The record of a letter.
 pub(crate) fn parcel(names: &TopicNames, letter: &DeadLetter) -> Parcel {
-    let record = DeadLetterRecord {
-        queue: letter.queue.clone(),
-        partition: letter.partition,
-        key: letter.key,
-        at: letter.at,
-        attempts: letter.attempts,
-        reason: letter.reason.clone(),
-        encoded: letter.encoded.clone(),
-    };
     Parcel {
         topic: names.dead_letters(&letter.queue),
         partition: Some(PARTITION.number()),
         key: Some(Bytes::copy_from_slice(&letter.key.0.to_be_bytes())),
-        value: Some(dead_letter::encode(&record)),
+        value: Some(dead_letter::encode(letter)),
         headers: None,
     }
 }
@@ -174,6 +165,10 @@ impl Letters {
                     },
                 )?;
             }
+            debug_assert!(
+                letters.is_sorted_by_key(|(number, _)| *number),
+                "letters are listed by their numbers"
+            );
             Ok(DeadLetterPage { letters, next })
         })
     }
@@ -244,6 +239,10 @@ impl Letters {
                 },
             )?;
         }
+        debug_assert!(
+            kept.numbers.last().is_none_or(|last| *last < position),
+            "what is kept has been read"
+        );
         kept.position = position;
         Ok(is_there)
     }
@@ -251,18 +250,7 @@ impl Letters {
 
 fn decoded(topic: &str, number: u64, value: Option<&[u8]>) -> Option<(u64, DeadLetter)> {
     match dead_letter::decode(&Bytes::copy_from_slice(value.unwrap_or_default())) {
-        Ok(letter) => Some((
-            number,
-            DeadLetter {
-                queue: letter.queue,
-                partition: letter.partition,
-                key: letter.key,
-                at: letter.at,
-                attempts: letter.attempts,
-                reason: letter.reason,
-                encoded: letter.encoded,
-            },
-        )),
+        Ok(letter) => Some((number, letter)),
         Err(error) => {
             tracing::warn!(topic, number, %error, "a dead letter cannot be read and is passed over");
             None

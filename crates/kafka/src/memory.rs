@@ -88,13 +88,19 @@ impl ReadAhead {
     pub(crate) fn of(logs: usize, partitions: u32, buffer_bytes_max: usize) -> ReadAhead {
         let share = (logs / partitions.max(1) as usize).max(READER_BYTES_MIN);
         let library = share / 2;
-        ReadAhead {
+        let ahead = ReadAhead {
             buffer_bytes: (share / 2).min(buffer_bytes_max),
             // A fetch that is under way when they are reached brings its records all the same.
             records: library / 2 / (EVENT_BYTES + RECORD_BYTES_USUAL),
             value_bytes: library / 2,
             fetch_bytes: (library / 8).clamp(FETCH_BYTES_MIN, TOPIC_RECORD_BYTES_MAX),
-        }
+        };
+        let events = ahead.records * (EVENT_BYTES + RECORD_BYTES_USUAL);
+        debug_assert!(
+            ahead.buffer_bytes + ahead.value_bytes + events <= share,
+            "the parts stay within the share"
+        );
+        ahead
     }
 
     /// Tells a consumer so.

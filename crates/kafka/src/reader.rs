@@ -17,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use minutehand_backoff::{Backoff, Pauses};
 use minutehand_model::{LogOffset, PartitionId, Timestamp};
 use minutehand_ports::{ErrorClass, LogBatch, LogRecord, PortError};
 use rdkafka::Message;
@@ -41,7 +42,7 @@ const BATCH_MAX: usize = 4_096;
 /// Rounds of polling without a watcher after which a thread ends.
 const IDLE_ROUNDS_MAX: u32 = 500;
 /// Pauses before a thread begins anew: the first, and the longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(50), Duration::from_secs(2));
 /// Whoever served for so long begins anew after the first pause again.
 const SERVED_WELL: Duration = Duration::from_secs(10);
 /// How long a read waits at an open transaction, before it is answered that there is more which
@@ -244,7 +245,7 @@ enum Served {
 
 impl Worker {
     fn run(mut self) {
-        let mut pause = PAUSES[0];
+        let mut backoff = Backoff::new(PAUSES);
         loop {
             let began = Instant::now();
             let served = catch_unwind(AssertUnwindSafe(|| self.serve()));
@@ -266,10 +267,9 @@ impl Worker {
                 return;
             }
             if began.elapsed() > SERVED_WELL {
-                pause = PAUSES[0];
+                backoff.reset();
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(PAUSES[1]);
+            std::thread::sleep(backoff.next_pause());
         }
     }
 

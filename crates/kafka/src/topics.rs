@@ -76,11 +76,8 @@ impl TopicDefinition {
     pub(crate) fn all(config: &KafkaConfig, names: &TopicNames) -> Vec<TopicDefinition> {
         use SettingRule::{AtLeast, Exactly, Free};
         // An acknowledgement means more than one copy wherever there are three.
-        let in_sync = setting(
-            "min.insync.replicas",
-            (config.replication_factor - 1).max(1),
-            AtLeast,
-        );
+        let copies = (config.replication_factor - 1).max(1);
+        let in_sync = setting("min.insync.replicas", copies, AtLeast);
         let topic = |name: &str, partitions: u32, settings: Vec<TopicSetting>| {
             let common = [takes_large_records(), in_sync.clone()];
             TopicDefinition {

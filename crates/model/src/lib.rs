@@ -8,9 +8,12 @@
 pub mod chain;
 pub mod choice;
 pub mod command;
+pub mod date;
+mod dead_letter;
 pub mod execution;
 mod free_dues;
 pub mod gate;
+mod lease_word;
 pub mod ledger;
 pub mod limits;
 pub mod name;
@@ -31,12 +34,14 @@ pub mod verbatim;
 pub use chain::{Branch, Chain, ChainEnd, ChainedTask};
 pub use choice::{Choice, UnknownChoice};
 pub use command::{Command, TaskRecord};
+pub use dead_letter::DeadLetter;
 pub use execution::{
     DeliveryToken, EndedTask, Execution, ExecutionId, IdParts, LastWord, MessageId, Outcome,
     OutcomeKind,
 };
 pub use free_dues::{FreeDues, GIVEN_DUES_MAX};
 pub use gate::{Breaker, Gate, NamespaceRules, Opening, Purge, QueueRules, QueueState};
+pub use lease_word::LeaseWord;
 pub use ledger::{Difference, Found, LedgerRow, Minutes, Sum, Tally, Verdict};
 pub use name::{NameError, Namespace, OrderKey, QueueName, ScheduleId, TaskId, TopicName};
 pub use offset::{LogGeneration, LogOffset};

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::date::date_of_day;
+
 /// Milliseconds in a second.
 pub const SECOND_MS: i64 = 1_000;
 /// Milliseconds in a minute: the length of a timetable bucket.
@@ -124,30 +126,16 @@ struct Civil {
 }
 
 impl Civil {
-    /// Days to civil date after Howard Hinnant's `civil_from_days`.
     fn from_millis(ms: i64) -> Option<Civil> {
         if !(-62_167_219_200_000..=253_402_300_799_999).contains(&ms) {
             return None;
         }
-        let z = ms.div_euclid(DAY_MS) + 719_468;
-        let era = z.div_euclid(146_097);
-        let day_of_era = z.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 {
-            shifted_month + 3
-        } else {
-            shifted_month - 9
-        };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (year, month, day) = date_of_day(ms.div_euclid(DAY_MS));
         let in_day = ms.rem_euclid(DAY_MS);
         Some(Civil {
             year,
-            month,
-            day,
+            month: i64::from(month),
+            day: i64::from(day),
             second_of_day: in_day / SECOND_MS,
             millis: in_day % SECOND_MS,
         })

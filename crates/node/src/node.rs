@@ -23,10 +23,7 @@ use crate::clock::Clock;
 use crate::owner::{Ended, Owner, OwnerStores, Owners, Surroundings, words_of};
 use hand_over::{GiveUp, SLOTS, has_taken_over, is_due};
 use quarantine::{Panics, STOPPED_AGAIN, Until};
-use succeed::Successor;
-
-/// Pause before a partition that could not be acquired, or was lost, is tried again.
-const ACQUIRE_AGAIN_MS: u64 = 500;
+use succeed::{ACQUIRE_AGAIN_MS, Successor};
 
 /// How often metrics are told how long the lease lasts.
 const LEASE_LOOK: Duration = Duration::from_secs(1);

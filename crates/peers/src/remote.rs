@@ -125,9 +125,7 @@ async fn ask_once(owner: &Peer, query: Bytes, deadline: Instant) -> Option<Owner
 }
 
 pub(crate) fn client(config: &RemoteConfig) -> Result<Client, ClientError> {
-    // Fails when the process has chosen a provider already, which is then used.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = Client::builder()
+    let mut builder = minutehand_caller::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)

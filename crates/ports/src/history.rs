@@ -3,29 +3,10 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    Namespace, Outcome, OutcomeKind, PartitionId, QueueName, TaskKey, Timestamp,
+    DeadLetter, Namespace, Outcome, OutcomeKind, PartitionId, QueueName, TaskKey,
 };
 
 use crate::PortError;
-
-/// A task that failed for the last time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The queue it was published to.
-    pub queue: QueueName,
-    /// The partition its task lives in.
-    pub partition: PartitionId,
-    /// The fingerprint of namespace and id.
-    pub key: TaskKey,
-    /// When it was given up.
-    pub at: Timestamp,
-    /// The attempts it had.
-    pub attempts: u32,
-    /// Why.
-    pub reason: String,
-    /// The task in the encoding of the `record` crate.
-    pub encoded: Bytes,
-}
 
 /// Dead letters in the order in which they were given up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -23,9 +23,9 @@ mod timetable;
 
 pub use coordinator::Coordinator;
 pub use error::{ErrorClass, PortError};
-pub use history::{
-    DeadLetter, DeadLetterPage, EndedPage, EndedPlace, EndedQuery, History, HistoryEntry,
-};
+pub use minutehand_model::DeadLetter;
+
+pub use history::{DeadLetterPage, EndedPage, EndedPlace, EndedQuery, History, HistoryEntry};
 pub use ledger::{LEDGER_KEPT_MS, LEDGER_MINUTES_MAX, Ledger};
 pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
 pub use output::{Output, OutputError, OutputRecord, refuse_output};

@@ -10,7 +10,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use minutehand_model::{Block, Fact, LogOffset, PartitionId, TaskKey, Timestamp, TimetableEntry};
 
 use crate::VERSION;
-use crate::envelope::{check_version, civil_time, log_offset};
+use crate::envelope::{check_packed, civil_time, log_offset};
 use crate::error::{DecodeError, Fault};
 use crate::names::QueueNames;
 use crate::task::record_from;
@@ -121,14 +121,7 @@ pub fn decode(partition: PartitionId, bytes: &[u8]) -> Result<Block, DecodeError
 /// body.
 fn opened(bytes: &[u8]) -> Result<(BlockHeader, usize, &[u8]), Fault> {
     let mut reader = Reader::new(bytes);
-    if reader.array::<3>()? != MAGIC {
-        return Err("it does not begin with MHB".into());
-    }
-    check_version(Some(reader.byte()?))?;
-    let crc = u32::from_le_bytes(reader.array()?);
-    if crc != crc32c::crc32c(&bytes[8..]) {
-        return Err("the checksum does not match; it is damaged".into());
-    }
+    check_packed(&mut reader, bytes, MAGIC)?;
     let header = BlockHeader {
         entries: u32::from_le_bytes(reader.array()?),
         creates: u32::from_le_bytes(reader.array()?),

@@ -1,32 +1,13 @@
 //! A task that failed for the last time, with the reason.
 
 use bytes::Bytes;
-use minutehand_model::{PartitionId, QueueName, TaskKey, Timestamp};
+use minutehand_model::{DeadLetter, QueueName, Timestamp};
 use prost::Message;
 
 use crate::envelope::{key, key_bytes, partition_id, seal, unseal};
 use crate::error::{DecodeError, Fault};
 
 const WHAT: &str = "dead letter";
-
-/// A dead letter as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetterRecord {
-    /// The queue it was published to.
-    pub queue: QueueName,
-    /// The partition its task lives in.
-    pub partition: PartitionId,
-    /// The fingerprint of namespace and id.
-    pub key: TaskKey,
-    /// When it was given up.
-    pub at: Timestamp,
-    /// The attempts it had.
-    pub attempts: u32,
-    /// Why.
-    pub reason: String,
-    /// The encoded task.
-    pub encoded: Bytes,
-}
 
 #[derive(Clone, PartialEq, Eq, Message)]
 struct DeadLetterMessage {
@@ -47,7 +28,7 @@ struct DeadLetterMessage {
 }
 
 /// The bytes of a dead letter.
-pub fn encode(letter: &DeadLetterRecord) -> Bytes {
+pub fn encode(letter: &DeadLetter) -> Bytes {
     seal(&DeadLetterMessage {
         queue: letter.queue.as_str().to_owned(),
         partition: letter.partition.bits(),
@@ -60,10 +41,10 @@ pub fn encode(letter: &DeadLetterRecord) -> Bytes {
 }
 
 /// The dead letter; its task is kept as it is, for it may be what could not be understood.
-pub fn decode(bytes: &Bytes) -> Result<DeadLetterRecord, DecodeError> {
+pub fn decode(bytes: &Bytes) -> Result<DeadLetter, DecodeError> {
     let message: DeadLetterMessage = unseal(WHAT, bytes)?;
-    let parse = |message: DeadLetterMessage| -> Result<DeadLetterRecord, Fault> {
-        Ok(DeadLetterRecord {
+    let parse = |message: DeadLetterMessage| -> Result<DeadLetter, Fault> {
+        Ok(DeadLetter {
             queue: QueueName::parse(&message.queue)?,
             partition: partition_id(message.partition)?,
             key: key(&message.key)?,

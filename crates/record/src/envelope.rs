@@ -11,6 +11,7 @@ use prost::Message;
 
 use crate::VERSION;
 use crate::error::{DecodeError, Fault};
+use crate::wire::Reader;
 
 /// A version byte and the message.
 pub(crate) fn seal<M: Message>(message: &M) -> Bytes {
@@ -36,6 +37,25 @@ pub(crate) fn check_version(version: Option<u8>) -> Result<(), Fault> {
         Some(other) => Err(format!("unknown version {other} (this build knows {VERSION})").into()),
         None => Err("it is empty".into()),
     }
+}
+
+/// Reads what a packed record begins with: its magic letters, its version, and the checksum of all
+/// that follows.
+pub(crate) fn check_packed(
+    reader: &mut Reader<'_>,
+    bytes: &[u8],
+    magic: [u8; 3],
+) -> Result<(), Fault> {
+    if reader.array::<3>()? != magic {
+        let magic = String::from_utf8_lossy(&magic).into_owned();
+        return Err(format!("it does not begin with {magic}").into());
+    }
+    check_version(Some(reader.byte()?))?;
+    let crc = u32::from_le_bytes(reader.array()?);
+    if crc != crc32c::crc32c(&bytes[8..]) {
+        return Err("the checksum does not match; it is damaged".into());
+    }
+    Ok(())
 }
 
 /// 0000-01-01T00:00:00Z in milliseconds.

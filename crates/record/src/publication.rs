@@ -11,7 +11,7 @@ use minutehand_model::{
 };
 
 use crate::VERSION;
-use crate::envelope::{check_version, civil_time, log_offset, partition_id};
+use crate::envelope::{check_packed, civil_time, log_offset, partition_id};
 use crate::error::{DecodeError, Fault};
 use crate::policy::{guarantee, guarantee_number};
 use crate::wire::{Reader, put_signed, put_sized, put_varint};
@@ -128,14 +128,7 @@ pub fn decode_batch(bytes: &Bytes) -> Result<Batch, DecodeError> {
 
 fn batch(bytes: &Bytes) -> Result<Batch, Fault> {
     let mut reader = Reader::new(bytes);
-    if reader.array::<3>()? != MAGIC {
-        return Err("it does not begin with MHP".into());
-    }
-    check_version(Some(reader.byte()?))?;
-    let crc = u32::from_le_bytes(reader.array()?);
-    if crc != crc32c::crc32c(&bytes[8..]) {
-        return Err("the checksum does not match; it is damaged".into());
-    }
+    check_packed(&mut reader, bytes, MAGIC)?;
     let header = BatchHeader {
         partition: partition_id(u32::from_le_bytes(reader.array()?))?,
         epoch: Epoch(u64::from_le_bytes(reader.array()?)),

@@ -25,6 +25,7 @@ mod profile;
 mod queue;
 mod rng;
 mod run;
+mod setup;
 mod store;
 mod trace;
 mod workload;

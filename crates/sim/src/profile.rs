@@ -9,9 +9,9 @@ use minutehand_model::Persist;
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
 
 use crate::faults::FaultModel;
-use crate::options::Setup;
 use crate::planted::{Flaw, Planted};
 use crate::rng::Rng;
+use crate::setup::Setup;
 
 /// Makes a planted bug likely to show.
 pub(crate) fn aim_at(planted: Planted, setup: &mut Setup, rng: &mut Rng) {

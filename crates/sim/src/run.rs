@@ -10,9 +10,10 @@ use crate::check::{self, Violation};
 use crate::cluster::World;
 use crate::faults::{FaultCounts, FaultModel};
 use crate::journal::{Books, Journal};
-use crate::options::{Options, Setup};
+use crate::options::Options;
 use crate::parallel;
 use crate::planted::Planted;
+use crate::setup::Setup;
 
 /// After healing: a lease that has to run out, restarts and retries, a backlog to drain.
 const RECOVERY_BOUND_MS: i64 = 40 * SECOND_MS;
@@ -89,42 +90,7 @@ fn simulate(setup: Setup) -> Report {
     let drawn = setup.model.clone();
     let mut world = World::new(setup);
     world.run_until(end_ms);
-    let mut violations = Vec::new();
-    if let Some(standstill) = world.standstill.take() {
-        violations.push(Violation {
-            checker: "standstill",
-            partition: None,
-            message: standstill,
-        });
-    }
-    if let Some(stop) = world.fatal_stops.first() {
-        violations.push(Violation {
-            checker: "fatal stop",
-            partition: None,
-            message: stop.clone(),
-        });
-    }
-    for node in 0..world.setup.nodes {
-        for partition in 0..world.setup.partitions {
-            if let Some(id) = world.owner_id(node, partition) {
-                world.note_slow_hand_over(id);
-            }
-        }
-    }
-    if let Some(overrun) = world.memory_overruns.first() {
-        violations.push(Violation {
-            checker: "memory",
-            partition: None,
-            message: overrun.clone(),
-        });
-    }
-    if let Some(slow) = world.slow_hand_overs.first() {
-        violations.push(Violation {
-            checker: "hand-over",
-            partition: None,
-            message: slow.clone(),
-        });
-    }
+    let mut violations = misconduct(&mut world);
     let journal = take_journal(&mut world, end_ms, &drawn);
     violations.extend(check::audit(&journal));
     let verdict = violations
@@ -164,6 +130,32 @@ fn books(world: &World, partition: usize) -> Option<Books> {
             counting: checkpoint.map_or_else(Vec::new, |last| last.minutes.tallies.clone()),
         }
     })
+}
+
+/// What owners did that they may not do.
+fn misconduct(world: &mut World) -> Vec<Violation> {
+    for node in 0..world.setup.nodes {
+        for partition in 0..world.setup.partitions {
+            if let Some(id) = world.owner_id(node, partition) {
+                world.note_slow_hand_over(id);
+            }
+        }
+    }
+    let misconduct = &world.misconduct;
+    let found = [
+        ("standstill", misconduct.standstill.as_ref()),
+        ("fatal stop", misconduct.fatal_stops.first()),
+        ("memory", misconduct.memory_overruns.first()),
+        ("hand-over", misconduct.slow_hand_overs.first()),
+    ];
+    let violation = |(checker, message): (&'static str, Option<&String>)| {
+        Some(Violation {
+            checker,
+            partition: None,
+            message: message?.clone(),
+        })
+    };
+    found.into_iter().filter_map(violation).collect()
 }
 
 fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Journal {

@@ -71,8 +71,8 @@ pub use gates::Gates;
 pub use handler::{FnHandler, Handler, Verdict};
 pub use hook::DeadLetterHook;
 pub use lease::{
-    Answered, LeaseAnswer, LeaseError, LeaseHolder, LeaseId, LeaseLimits, LeaseRequest,
-    LeaseStanding, Leased, Leases, LeasesConfig,
+    Answered, LeaseError, LeaseHolder, LeaseId, LeaseLimits, LeaseRequest, LeaseStanding, Leased,
+    Leases, LeasesConfig,
 };
 pub use observer::{EndedRun, LeaseEnd, NoObserver, WorkerObserver};
 pub use places::Places;

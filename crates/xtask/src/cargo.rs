@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// Cargo, in the repository, as if it had been typed there: without what `cargo run` and `cargo
 /// test` tell the programs they start. Build scripts that watch those variables would otherwise
@@ -28,11 +28,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let status = command
         .status()
         .map_err(|error| format!("could not run `{words}`: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("`{words}` failed"))
-    }
+    succeeded(status, &words)
 }
 
 /// Sees whether tools are there, each named with where it can be had.
@@ -77,10 +73,31 @@ pub(crate) fn run_watched(
         line.clear();
     }
     let status = child.wait().map_err(failed)?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("`{words}` failed"))
+    succeeded(status, &words)
+}
+
+fn succeeded(status: ExitStatus, words: &str) -> Result<(), String> {
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("`{words}` failed")),
+    }
+}
+
+/// What a command prints.
+///
+/// # Errors
+/// As [`run`], with what it says of the failure.
+pub(crate) fn told(command: &mut Command) -> Result<String, String> {
+    let words = in_words(command);
+    let output = command
+        .output()
+        .map_err(|error| format!("could not run `{words}`: {error}"))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(format!(
+            "`{words}` failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::cargo::{in_words, require, run};
+use crate::cargo::{require, run, told};
 use crate::root;
 
 /// A tool, and where it can be had.
@@ -171,18 +171,7 @@ fn render(root: &Path, values: &str) -> Result<String, String> {
         "--set",
         values,
     ]);
-    let words = in_words(&helm);
-    let output = helm
-        .current_dir(root)
-        .output()
-        .map_err(|error| format!("could not run `{words}`: {error}"))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!(
-            "`{words}` failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )),
-    }
+    told(helm.current_dir(root))
 }
 
 fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, String> {

@@ -59,6 +59,23 @@ impl Finding {
             message: message.into(),
         }
     }
+
+    /// What is said of the lines of files, each with the place of its line.
+    pub fn of_lines<'a>(
+        files: impl Iterator<Item = &'a File>,
+        say: impl Fn(&File, &str) -> Vec<String>,
+    ) -> Vec<Finding> {
+        let of_file = |file: &'a File| {
+            let said = file.lines().map(|(number, line)| (number, say(file, line)));
+            let found = said.flat_map(|(number, messages)| {
+                let place = format!("{}:{number}", file.path);
+                let finding = move |message| Finding::new(place.clone(), message);
+                messages.into_iter().map(finding)
+            });
+            found.collect::<Vec<_>>()
+        };
+        files.flat_map(of_file).collect()
+    }
 }
 
 impl fmt::Display for Finding {

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cargo::{in_words, require, run};
+use crate::cargo::{require, run, told};
 use crate::{plain_cargo, root};
 
 /// A tool, and where it can be had.
@@ -131,21 +131,6 @@ fn build(root: &Path) -> Result<PathBuf, String> {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     Ok(target.join("release/minutehand"))
-}
-
-/// What a command prints.
-fn told(command: &mut Command) -> Result<String, String> {
-    let words = in_words(command);
-    let output = command
-        .output()
-        .map_err(|error| format!("could not run `{words}`: {error}"))?;
-    match output.status.success() {
-        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!(
-            "`{words}` failed: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )),
-    }
 }
 
 /// The version that the program says.

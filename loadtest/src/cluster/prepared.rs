@@ -12,11 +12,11 @@ use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::Timetable;
 
 use super::Failure;
-use super::generator::{self, Due, Load, template};
+use super::generator::{Due, Load, template};
 use super::payload::Payloads;
 use super::reader::{self, Seen};
 use super::rig::{Endpoints, Ground};
-use super::terms::{PAYLOAD_BYTES, joined, on_a_thread, queue};
+use super::terms::{PAYLOAD_BYTES, joined, on_a_thread, queue, send};
 use crate::Figure;
 
 /// What is prepared.
@@ -98,10 +98,7 @@ async fn load(
         lasts: Duration::from_secs_f64(prepared.tasks as f64 / LOAD_RATE),
         waiting_max: None,
     };
-    let sent = joined(on_a_thread(&rig.client, move |client| {
-        generator::run(client, &load)
-    }))
-    .await?;
+    let sent = send(&rig.client, load).await?;
     while rig.timetable.written().1 < sent && SystemClock.now() < minute.0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -13,6 +13,7 @@ use minutehand_ports::PortError;
 use minutehand_record::QueueNames;
 
 use crate::Lateness;
+use crate::numbers::Numbers;
 
 /// What a reader has seen so far, and its end.
 #[derive(Clone, Default)]
@@ -97,23 +98,6 @@ impl Second {
     }
 }
 
-/// Numbers that have been met, a bit for each.
-#[derive(Default)]
-pub(crate) struct Numbers(Vec<u64>);
-
-impl Numbers {
-    /// Notes a number; whether it had been met before.
-    pub(crate) fn has_met(&mut self, number: usize) -> bool {
-        let (word, bit) = (number / 64, 1_u64 << (number % 64));
-        if word >= self.0.len() {
-            self.0.resize(word + 1, 0);
-        }
-        let had = self.0[word] & bit != 0;
-        self.0[word] |= bit;
-        had
-    }
-}
-
 /// Reads on the calling thread until it is told to stop; answers how late executions came that were
 /// due within two times.
 ///
@@ -136,7 +120,7 @@ pub fn run(
         })?;
         let now = SystemClock.now();
         for (due, number) in dues {
-            if number.is_some_and(|number| met.has_met(number)) {
+            if number.is_some_and(|number| met.add(number as u64)) {
                 seen.twice.fetch_add(1, Ordering::Relaxed);
             }
             if due > now {
@@ -150,26 +134,4 @@ pub fn run(
         seen.count.fetch_add(count as u64, Ordering::Relaxed);
     }
     Ok(lateness)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_met_before_when_it_was() {
-        let mut numbers = Numbers::default();
-        let story = [
-            (3, false),
-            (64, false),
-            (3, true),
-            (63, false),
-            (1_000, false),
-            (64, true),
-            (65, false),
-        ];
-        for (number, had) in story {
-            assert_eq!(numbers.has_met(number), had, "{number}");
-        }
-    }
 }

@@ -8,6 +8,7 @@ use minutehand_kafka::Client;
 use minutehand_model::QueueName;
 
 use super::Failure;
+use super::generator::{self, Load};
 
 /// The queue that every benchmark publishes to.
 pub fn queue() -> QueueName {
@@ -35,4 +36,12 @@ pub(crate) async fn joined<T>(
     handle
         .await
         .map_err(|error| Failure::new(error.to_string()))?
+}
+
+/// Sends a whole load; answers how many tasks it was.
+pub(crate) async fn send(client: &Arc<Client>, load: Load) -> Result<u64, Failure> {
+    joined(on_a_thread(client, move |client| {
+        generator::run(client, &load)
+    }))
+    .await
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::Failure;
-use super::generator::{self, Due, Load};
+use super::generator::{Due, Load};
 use super::rig::{Endpoints, Ground};
 use super::steady::Steady;
-use super::terms::{PAYLOAD_BYTES, joined, on_a_thread, queue};
+use super::terms::{PAYLOAD_BYTES, queue, send};
 use crate::Figure;
 
 /// Sends tasks that are due over the next day at the steady rate, and counts rows.
@@ -30,10 +30,7 @@ pub async fn run(
         lasts: steady.window,
         waiting_max: None,
     };
-    let sent = joined(on_a_thread(&rig.client, move |client| {
-        generator::run(client, &load)
-    }))
-    .await?;
+    let sent = send(&rig.client, load).await?;
     // What is pending is flushed within the interval.
     let flushed = Duration::from_millis(steady.engine.flush_interval_ms as u64 + 3_000);
     let deadline = tokio::time::Instant::now() + flushed;

@@ -59,21 +59,22 @@ enum Height {
 /// A run as a page.
 pub fn page(report: &LoadReport) -> String {
     let mut page = String::new();
-    let title = format!("{} over {}", report.scenario, report.via);
+    let asked = &report.asked_for;
+    let title = format!("{} over {}", asked.scenario, report.via);
     let _ = write!(
         page,
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>{0}</title><style>{STYLE}</style><h1>{0}</h1><p>{1}</p><p>Begun {2}, {3} s, up to {4} tasks/s of {5} bytes, \
          seed {6}, run {7}, part {8}.</p>",
         escaped(&title),
-        escaped(&report.about),
-        escaped(&report.began_at),
-        report.for_s,
-        number(report.rate),
-        report.payload_bytes,
-        report.seed,
-        escaped(&report.run),
-        escaped(&report.share),
+        escaped(&asked.about),
+        escaped(&asked.began_at),
+        asked.for_s,
+        number(asked.rate),
+        asked.payload_bytes,
+        asked.seed,
+        escaped(&asked.run),
+        escaped(&asked.share),
     );
     verdict(&mut page, report);
     spreads(&mut page, report);

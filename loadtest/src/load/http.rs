@@ -7,6 +7,7 @@ use std::time::Duration;
 use minutehand_api::{
     BulkLine, LeaseStatus, LeasesAnswered, QueueAction, parse_time, routes, time_text,
 };
+use minutehand_caller::{CallerError, base_url, bearer, innermost, trusting};
 use minutehand_model::{Namespace, QueueName, Timestamp};
 use minutehand_settings::Secret;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
@@ -74,38 +75,12 @@ pub(crate) struct Created {
 
 impl Http {
     pub(crate) fn new(target: &HttpTarget) -> Result<Http, LoadError> {
-        let base = target.server.trim_end_matches('/');
-        let base = match base.split_once("://") {
-            Some(("http" | "https", _)) => base.to_owned(),
-            Some(_) => {
-                return Err(LoadError::Target(format!(
-                    "--server is {base:?}; it must begin with http:// or https://"
-                )));
-            }
-            None => format!("http://{base}"),
-        };
-        let authorization = match &target.token {
-            None => None,
-            Some(token) => {
-                let value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()));
-                let mut value = value.map_err(|_| {
-                    LoadError::Target(
-                        "the token has characters that a header cannot carry".to_owned(),
-                    )
-                })?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-        };
-        // Installing it a second time fails, and that is all right: it is the same provider.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder();
-        let builder = match &target.cacert {
-            Some(path) => builder.tls_certs_only(authorities(path)?),
-            // Plain HTTP works on a machine without certificates, too.
-            None if base.starts_with("http://") => builder.tls_certs_only([]),
-            None => builder,
-        };
+        let refused = |error: CallerError| LoadError::Target(error.in_words());
+        let base = base_url(&target.server).map_err(refused)?;
+        let token = target.token.as_ref();
+        let authorization = token.map(|token| bearer(token.reveal())).transpose();
+        let authorization = authorization.map_err(refused)?;
+        let builder = trusting(&base, target.cacert.as_deref()).map_err(refused)?;
         let client = builder
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
@@ -115,7 +90,7 @@ impl Http {
         let client = client.map_err(|error| {
             LoadError::Target(format!(
                 "the HTTP client could not be set up: {}",
-                cause(&error)
+                innermost(&error)
             ))
         })?;
         Ok(Http {
@@ -135,7 +110,11 @@ impl Http {
 
     async fn answer(&self, request: RequestBuilder) -> Result<Response, Failed> {
         let response = request.send().await.map_err(|error| {
-            Failed::Passing(format!("{} did not answer: {}", self.base, cause(&error)))
+            Failed::Passing(format!(
+                "{} did not answer: {}",
+                self.base,
+                innermost(&error)
+            ))
         })?;
         let status = response.status();
         if status.is_success() {
@@ -150,20 +129,24 @@ impl Http {
         }
     }
 
+    fn broke_off(&self, error: &reqwest::Error) -> Failed {
+        let why = innermost(error);
+        Failed::Passing(format!("{}: the answer broke off: {why}", self.base))
+    }
+
+    fn not_understood(&self, error: &serde_json::Error) -> Failed {
+        Failed::ForGood(format!(
+            "{}: the answer is not understood: {error}",
+            self.base
+        ))
+    }
+
     async fn read<T: for<'a> Deserialize<'a>>(&self, response: Response) -> Result<T, Failed> {
-        let bytes = response.bytes().await.map_err(|error| {
-            Failed::Passing(format!(
-                "{}: the answer broke off: {}",
-                self.base,
-                cause(&error)
-            ))
-        })?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            Failed::ForGood(format!(
-                "{}: the answer is not understood: {error}",
-                self.base
-            ))
-        })
+        let bytes = response
+            .bytes()
+            .await
+            .map_err(|error| self.broke_off(&error))?;
+        serde_json::from_slice(&bytes).map_err(|error| self.not_understood(&error))
     }
 
     /// How many partitions the installation has.
@@ -187,19 +170,11 @@ impl Http {
             .header(CONTENT_TYPE, "application/x-ndjson")
             .body(lines);
         let response = self.answer(request).await?;
-        let text = response.text().await.map_err(|error| {
-            Failed::Passing(format!(
-                "{}: the answer broke off: {}",
-                self.base,
-                cause(&error)
-            ))
-        })?;
-        read_created(&text).map_err(|error| {
-            Failed::ForGood(format!(
-                "{}: the answer is not understood: {error}",
-                self.base
-            ))
-        })
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.broke_off(&error))?;
+        read_created(&text).map_err(|error| self.not_understood(&error))
     }
 
     /// Cancels a task; whether that was in time.
@@ -324,29 +299,6 @@ fn read_created(text: &str) -> Result<Created, serde_json::Error> {
     }
     created.refused_unlisted = refused.saturating_sub(created.refused.len() as u64);
     Ok(created)
-}
-
-/// The certificate authorities in a file.
-fn authorities(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, LoadError> {
-    let refused = |error: &dyn std::fmt::Display| {
-        let path = path.display();
-        LoadError::Target(format!("--cacert {path} cannot be used: {error}"))
-    };
-    let pem = std::fs::read(path).map_err(|error| refused(&error))?;
-    match reqwest::Certificate::from_pem_bundle(&pem) {
-        Ok(found) if found.is_empty() => Err(refused(&"there is no certificate in PEM in it")),
-        Ok(found) => Ok(found),
-        Err(error) => Err(refused(&cause(&error))),
-    }
-}
-
-/// The innermost reason: the outer ones say "error sending request" only.
-fn cause(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use minutehand_testkit::with_causes;
 use tokio::runtime::Runtime;
 
 use super::plan::{Ask, Change, Origin};
-use super::run::{AskedSchedules, Part, Share, Shared};
+use super::shared::{AskedSchedules, Part, Share, Shared};
 use super::verifier::Start;
 use super::{LoadError, LoadOptions};
 

@@ -16,26 +16,11 @@ const FORMAT: u32 = 1;
 pub struct LoadReport {
     /// The form of this report.
     pub format: u32,
-    /// The scenario's name.
-    pub scenario: String,
-    /// What it is for.
-    pub about: String,
-    /// What every id began with.
-    pub run: String,
-    /// The scenario's seed.
-    pub seed: u64,
+    /// What was asked for.
+    #[serde(flatten)]
+    pub asked_for: AskedFor,
     /// Which way tasks went in and executions came out.
     pub via: String,
-    /// The highest rate that was asked for, in tasks a second.
-    pub rate: f64,
-    /// How long tasks were asked for, in seconds.
-    pub for_s: f64,
-    /// Bytes of each payload.
-    pub payload_bytes: usize,
-    /// Which part of the tasks was asked for here: `1/1` is all of them.
-    pub share: String,
-    /// When it began, in RFC 3339.
-    pub began_at: String,
     /// Whether executions were compared with what was asked for.
     pub is_verified: bool,
     /// Whether every promise was kept, as far as it was looked at.
@@ -68,6 +53,29 @@ pub struct LoadReport {
     pub violations: Vec<String>,
 }
 
+/// What a run was to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AskedFor {
+    /// The scenario's name.
+    pub scenario: String,
+    /// What it is for.
+    pub about: String,
+    /// What every id began with.
+    pub run: String,
+    /// The scenario's seed.
+    pub seed: u64,
+    /// The highest rate that was asked for, in tasks a second.
+    pub rate: f64,
+    /// How long tasks were asked for, in seconds.
+    pub for_s: f64,
+    /// Bytes of each payload.
+    pub payload_bytes: usize,
+    /// Which part of the tasks was asked for here: `1/1` is all of them.
+    pub share: String,
+    /// When it began, in RFC 3339.
+    pub began_at: String,
+}
+
 /// One stream of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamReport {
@@ -87,6 +95,23 @@ pub(super) struct Course {
     pub(super) sampled: Sampled,
 }
 
+impl AskedFor {
+    fn of(plan: &Plan, (part, of): (u64, u64)) -> AskedFor {
+        let scenario = plan.scenario();
+        AskedFor {
+            scenario: scenario.name.clone(),
+            about: scenario.about.clone(),
+            run: plan.run().to_owned(),
+            seed: scenario.seed,
+            rate: scenario.rate(),
+            for_s: scenario.lasts() as f64 / 1_000.0,
+            payload_bytes: scenario.payload_bytes,
+            share: format!("{part}/{of}"),
+            began_at: time(plan.begin()),
+        }
+    }
+}
+
 impl LoadReport {
     pub(super) fn new(plan: &Plan, verdict: Verdict, course: Course) -> LoadReport {
         let scenario = plan.scenario();
@@ -99,16 +124,8 @@ impl LoadReport {
         let rows = timeline.rows();
         LoadReport {
             format: FORMAT,
-            scenario: scenario.name.clone(),
-            about: scenario.about.clone(),
-            run: plan.run().to_owned(),
-            seed: scenario.seed,
+            asked_for: AskedFor::of(plan, course.share),
             via: course.via.to_owned(),
-            rate: scenario.rate(),
-            for_s: scenario.lasts() as f64 / 1_000.0,
-            payload_bytes: scenario.payload_bytes,
-            share: format!("{}/{}", course.share.0, course.share.1),
-            began_at: time(plan.begin()),
             is_verified: course.is_verified,
             is_kept: verdict.counts.is_kept() && verdict.counts.refused == 0,
             asked: course.asked,

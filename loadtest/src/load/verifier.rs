@@ -9,36 +9,11 @@ use minutehand_model::Timestamp;
 
 use super::plan::{Ask, Origin, Plan};
 use super::timeline::Timeline;
+use crate::numbers::Numbers;
 
 /// So many violations are told in words; more are counted.
 const TOLD_MAX: usize = 20;
 const MINUTE_MS: i64 = 60_000;
-
-/// A set of numbers, a bit for each.
-#[derive(Clone, Debug, Default)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn has(&self, number: u64) -> bool {
-        let word = self.0.get((number / 64) as usize).copied().unwrap_or(0);
-        word & (1 << (number % 64)) != 0
-    }
-
-    /// Adds a number; whether it was there before.
-    fn add(&mut self, number: u64) -> bool {
-        let (word, bit) = ((number / 64) as usize, 1_u64 << (number % 64));
-        if word >= self.0.len() {
-            self.0.resize(word + 1, 0);
-        }
-        let had = self.0[word] & bit != 0;
-        self.0[word] |= bit;
-        had
-    }
-
-    fn count(&self) -> u64 {
-        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
-    }
-}
 
 /// An execution as a consumer saw it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -110,14 +85,14 @@ pub struct Verdict {
 pub struct Verifier {
     plan: Plan,
     early_margin_ms: i64,
-    acknowledged: Bits,
-    cancelled: Bits,
+    acknowledged: Numbers,
+    cancelled: Numbers,
     /// Whether they are cancelled is not known.
-    uncertain: Bits,
-    seen: Bits,
-    settled: Bits,
+    uncertain: Numbers,
+    seen: Numbers,
+    settled: Numbers,
     /// Minutes at which each schedule has run, a bit for each of the run's minutes.
-    occurrences: HashMap<u64, Bits>,
+    occurrences: HashMap<u64, Numbers>,
     counts: Counts,
     timeline: Timeline,
     violations: Vec<String>,
@@ -134,11 +109,11 @@ impl Verifier {
         Verifier {
             plan,
             early_margin_ms,
-            acknowledged: Bits::default(),
-            cancelled: Bits::default(),
-            uncertain: Bits::default(),
-            seen: Bits::default(),
-            settled: Bits::default(),
+            acknowledged: Numbers::default(),
+            cancelled: Numbers::default(),
+            uncertain: Numbers::default(),
+            seen: Numbers::default(),
+            settled: Numbers::default(),
             occurrences: HashMap::new(),
             counts: Counts::default(),
             timeline,
@@ -317,13 +292,13 @@ impl Verifier {
 
     /// Tasks that are to run and have not.
     fn waiting(&self) -> impl Iterator<Item = Ask> + '_ {
-        let words = self.acknowledged.0.iter().enumerate();
-        let open = words.flat_map(|(at, word)| {
+        let words = 0..self.acknowledged.words();
+        let open = words.flat_map(|at| {
             let gone = [&self.cancelled, &self.uncertain, &self.seen]
-                .map(|bits| bits.0.get(at).copied().unwrap_or(0))
+                .map(|numbers| numbers.word(at))
                 .into_iter()
                 .fold(0, |all, bits| all | bits);
-            let open = word & !gone;
+            let open = self.acknowledged.word(at) & !gone;
             (0..64)
                 .filter(move |bit| open & (1 << bit) != 0)
                 .map(move |bit| at as u64 * 64 + bit)

@@ -15,7 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::http::{Failed, Http, HttpTarget, Leased};
 use super::plan::{Ask, Change, Origin};
-use super::run::{AskedSchedules, Part, Share, Shared};
+use super::shared::{AskedSchedules, Part, Share, Shared};
 use super::verifier::Start;
 use super::{LoadError, LoadOptions};
 

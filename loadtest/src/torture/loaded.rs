@@ -152,10 +152,7 @@ pub fn hand_overs(
         catch_up_rate_per_s: CATCH_UP_RATE_PER_S,
         is_direct: true,
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = super::runtime()?;
     let _inside = runtime.enter();
     let client = rig.client()?;
     runtime.block_on(rig.prepare(&client))?;

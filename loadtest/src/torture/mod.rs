@@ -35,3 +35,11 @@ pub use recorded::{
 pub use rig::{Failure, Rig, RigOptions, SchedulerProgram};
 pub use run::{Options, Outcome, TakeOver, run};
 pub use session::{Ending, Load, RECOVERY_BOUND_MS, Session};
+
+/// What producers, readers and questions run on: few threads, since the servers need the others.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}

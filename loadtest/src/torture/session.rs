@@ -85,10 +85,7 @@ impl Session {
     /// When something does not start.
     pub fn start(options: RigOptions, schedulers: usize, load: Load) -> Result<Session, Failure> {
         let rig = Arc::new(Rig::start(options)?);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
+        let runtime = super::runtime()?;
         let _inside = runtime.enter();
         let client = rig.client()?;
         runtime.block_on(rig.prepare(&client))?;

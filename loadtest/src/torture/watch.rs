@@ -14,7 +14,8 @@ use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::PortError;
 use minutehand_record::QueueNames;
 
-use crate::cluster::reader::{Numbers, execution_of};
+use crate::cluster::reader::execution_of;
+use crate::numbers::Numbers;
 
 /// Another owner publishes from here on. Times are those of its ticks, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +154,7 @@ impl Watch {
             for (partition, (received, number)) in read {
                 self.take(partition, &received, now);
                 let is_of_load = received.task.due >= self.loaded_from;
-                if is_of_load && number.is_some_and(|number| met.has_met(number)) {
+                if is_of_load && number.is_some_and(|number| met.add(number as u64)) {
                     self.twice.fetch_add(1, Ordering::Relaxed);
                 }
             }

@@ -232,6 +232,23 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) begin: Option<minutehand_model::Timestamp>,
 
+    #[command(flatten)]
+    pub(crate) watched: WatchedArgs,
+
+    /// Somebody else does what the scenario's events say: the rig.
+    #[arg(long, hide = true)]
+    pub(crate) events_are_done: bool,
+
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) kafka: KafkaArgs,
+}
+
+// What is flattened has no description of its own: it would take the place of the verb's.
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WatchedArgs {
     /// A process to watch, of this machine; may be given again.
     #[arg(long = "process", value_name = "NAME=PID", value_parser = process)]
     pub(crate) processes: Vec<(String, u32)>,
@@ -239,11 +256,10 @@ pub(crate) struct LoadArgs {
     /// A folder whose size is watched; may be given again.
     #[arg(long = "folder", value_name = "NAME=PATH", value_parser = folder)]
     pub(crate) folders: Vec<(String, PathBuf)>,
+}
 
-    /// Somebody else does what the scenario's events say: the rig.
-    #[arg(long, hide = true)]
-    pub(crate) events_are_done: bool,
-
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HttpArgs {
     /// The server's address, with --via http.
     #[arg(
         long,
@@ -269,15 +285,18 @@ pub(crate) struct LoadArgs {
     /// The worker group that executions are leased in; the server's own unless given.
     #[arg(long, value_name = "NAME")]
     pub(crate) group: Option<String>,
+}
 
+#[derive(Clone, Debug, Args)]
+pub(crate) struct KafkaArgs {
     /// The settings of a role, of which `[kafka]` and `[cluster]` are read, with --via kafka: TLS,
     /// SASL, topics and partitions.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
     /// `host:port` of some brokers, with commas between them; before what the settings say.
-    #[arg(long, env = "MINUTEHAND_KAFKA", value_name = "BROKERS")]
-    pub(crate) kafka: Option<String>,
+    #[arg(long = "kafka", env = "MINUTEHAND_KAFKA", value_name = "BROKERS")]
+    pub(crate) brokers: Option<String>,
 }
 
 /// Put a load on servers and roles of its own.

@@ -114,9 +114,9 @@ fn options(args: &LoadArgs) -> Result<LoadOptions, Failure> {
     if let Some(seed) = args.seed {
         scenario.seed = seed;
     }
-    let processes = args.processes.iter();
+    let processes = args.watched.processes.iter();
     let processes = processes.map(|(name, pid)| Watched::Process(name.clone(), *pid));
-    let folders = args.folders.iter();
+    let folders = args.watched.folders.iter();
     let folders = folders.map(|(name, path)| Watched::Folder(name.clone(), path.clone()));
     Ok(LoadOptions {
         verify: args.verify,
@@ -124,7 +124,7 @@ fn options(args: &LoadArgs) -> Result<LoadOptions, Failure> {
         begin: args.begin,
         share: args.share,
         generators: args.generators,
-        group: args.group.clone(),
+        group: args.http.group.clone(),
         wait_ms: args.wait,
         early_margin_ms: args.clock_margin,
         watched: processes.chain(folders).collect(),
@@ -148,9 +148,13 @@ fn scenario(args: &LoadArgs) -> Result<Scenario, ScenarioError> {
 fn target(args: &LoadArgs) -> Result<Target, Failure> {
     match args.via {
         Via::Http => Ok(Target::Http(HttpTarget {
-            server: args.server.clone(),
-            token: args.token.as_ref().map(|token| Secret::new(token.reveal())),
-            cacert: args.cacert.clone(),
+            server: args.http.server.clone(),
+            token: args
+                .http
+                .token
+                .as_ref()
+                .map(|token| Secret::new(token.reveal())),
+            cacert: args.http.cacert.clone(),
         })),
         #[cfg(feature = "cluster")]
         Via::Kafka => kafka::target(args),
@@ -170,7 +174,7 @@ mod kafka {
     use crate::args::LoadArgs;
 
     pub(super) fn target(args: &LoadArgs) -> Result<Target, Failure> {
-        let settings = match &args.config {
+        let settings = match &args.kafka.config {
             None => Table::new(),
             Some(path) => {
                 let text = std::fs::read_to_string(path)
@@ -180,7 +184,7 @@ mod kafka {
             }
         };
         let mut config = config(&settings)?;
-        if let Some(brokers) = &args.kafka {
+        if let Some(brokers) = &args.kafka.brokers {
             config.brokers = brokers.split(',').map(str::to_owned).collect();
         }
         Ok(Target::Kafka(Box::new(config)))

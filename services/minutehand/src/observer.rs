@@ -57,11 +57,16 @@ impl Observer {
             }
             self.queues.stand(standings);
             self.lines.flush(SystemClock.now());
-            tokio::select! {
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
-                _ = shutdown.changed() => {}
-            }
+            a_moment(&mut shutdown).await;
         }
+    }
+}
+
+/// Until the next look, or the end.
+async fn a_moment(shutdown: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        () = tokio::time::sleep(LOOK_INTERVAL) => {}
+        _ = shutdown.changed() => {}
     }
 }
 
@@ -75,10 +80,7 @@ pub(crate) async fn watch_leases(leases: Leases, mut shutdown: watch::Receiver<b
             waiters,
         } = leases.standing();
         metrics.stand(leases, bytes, waiters);
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_INTERVAL) => {}
-            _ = shutdown.changed() => {}
-        }
+        a_moment(&mut shutdown).await;
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn every_table_and_column_of_the_migrations_is_expected() {
         let found = all();
-        assert_eq!(found.len(), 8);
+        assert_eq!(found.len(), 9);
         assert_eq!(found["timetable"].len(), 11);
         assert_eq!(found["timetable"]["bucket"], "timestamp");
         assert_eq!(

@@ -1,10 +1,10 @@
 //! Requests and answers.
 
-use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
+use minutehand_caller::{CallerError, base_url, bearer, innermost, trusting};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -49,39 +49,12 @@ impl Answered {
 impl Client {
     /// A client as the arguments say.
     pub(crate) fn new(args: &ServerArgs) -> Result<Client, Failure> {
-        let usage = |message: String| Failure::new(Exit::Usage, message);
-        let base = args.server.trim_end_matches('/');
-        let base = match base.split_once("://") {
-            Some(("http" | "https", _)) => base.to_owned(),
-            Some(_) => {
-                return Err(usage(format!(
-                    "--server is {base:?}; it must begin with http:// or https://"
-                )));
-            }
-            None => format!("http://{base}"),
-        };
-        let authorization = match &args.token {
-            None => None,
-            Some(token) => {
-                let mut value = HeaderValue::from_str(&format!("Bearer {}", token.reveal()))
-                    .map_err(|_| {
-                        usage("the token has characters that a header cannot carry".to_owned())
-                    })?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-        };
-        // Installing it a second time fails, and that is all right: it is the same provider.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let builder = reqwest::Client::builder();
-        // A machine without certificates (a plain Debian has none) must still be able to speak
-        // plain HTTP: the system's are loaded only where they are needed.
-        let is_plain = base.starts_with("http://");
-        let builder = match &args.cacert {
-            Some(path) => builder.tls_certs_only(authorities(path)?),
-            None if is_plain => builder.tls_certs_only([]),
-            None => builder,
-        };
+        let usage = |error: CallerError| Failure::new(Exit::Usage, error.in_words());
+        let base = base_url(&args.server).map_err(usage)?;
+        let token = args.token.as_ref();
+        let authorization = token.map(|token| bearer(token.reveal())).transpose();
+        let authorization = authorization.map_err(usage)?;
+        let builder = trusting(&base, args.cacert.as_deref()).map_err(usage)?;
         let http = builder
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -90,7 +63,7 @@ impl Client {
             .map_err(|error| {
                 Failure::new(
                     Exit::Failed,
-                    format!("could not start the HTTP client: {}", cause(&error)),
+                    format!("could not start the HTTP client: {}", innermost(&error)),
                 )
                 .with_hint(
                     "https needs the system's certificates (Debian: apt install ca-certificates)",
@@ -116,10 +89,7 @@ impl Client {
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> Result<Answered, Failure> {
-        let query: Vec<(&str, &String)> = query
-            .iter()
-            .filter_map(|(name, value)| value.as_ref().map(|value| (*name, value)))
-            .collect();
+        let query = given(query);
         let request = self.request(Method::GET, path).query(&query);
         self.answer(request.timeout(self.timeout)).await
     }
@@ -158,10 +128,7 @@ impl Client {
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> Result<Answered, Failure> {
-        let query: Vec<(&str, &String)> = query
-            .iter()
-            .filter_map(|(name, value)| value.as_ref().map(|value| (*name, value)))
-            .collect();
+        let query = given(query);
         self.answer(
             self.request(Method::DELETE, path)
                 .query(&query)
@@ -195,7 +162,7 @@ impl Client {
         let base = &self.base;
         if error.is_connect() {
             let hint = match base.starts_with("https://")
-                && cause(error).contains("InvalidContentType")
+                && innermost(error).contains("InvalidContentType")
             {
                 true => "it may speak plain HTTP: name it with http://",
                 false => {
@@ -204,7 +171,7 @@ impl Client {
             };
             return Failure::new(
                 Exit::Unreachable,
-                format!("no server answers at {base}: {}", cause(error)),
+                format!("no server answers at {base}: {}", innermost(error)),
             )
             .with_hint(hint);
         }
@@ -217,7 +184,7 @@ impl Client {
         }
         Failure::new(
             Exit::Unreachable,
-            format!("the connection to {base} broke: {}", cause(error)),
+            format!("the connection to {base} broke: {}", innermost(error)),
         )
         .with_hint("the request may have been carried out")
     }
@@ -275,28 +242,8 @@ impl Client {
     }
 }
 
-/// The certificate authorities in a file.
-fn authorities(path: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
-    let refused = |error: &dyn std::fmt::Display| {
-        let message = format!(
-            "could not read the certificate authorities in {}: {error}",
-            path.display()
-        );
-        Failure::new(Exit::Usage, message)
-    };
-    let pem = std::fs::read(path).map_err(|error| refused(&error))?;
-    match reqwest::Certificate::from_pem_bundle(&pem) {
-        Ok(found) if found.is_empty() => Err(refused(&"there is no certificate in PEM in it")),
-        Ok(found) => Ok(found),
-        Err(error) => Err(refused(&cause(&error))),
-    }
-}
-
-/// The innermost reason: the outer ones say "error sending request" only.
-fn cause(error: &reqwest::Error) -> String {
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
+/// The parameters that are there.
+fn given<'a>(query: &'a [(&'a str, Option<String>)]) -> Vec<(&'a str, &'a String)> {
+    let given = |(name, value): &'a (&'a str, Option<String>)| Some((*name, value.as_ref()?));
+    query.iter().filter_map(given).collect()
 }

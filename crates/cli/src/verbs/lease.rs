@@ -81,15 +81,8 @@ pub(super) async fn nack(
         delay: args.delay.as_deref().map(length),
         ..LeaseAnswer::default()
     };
-    say(
-        client,
-        QueueAction::Nack,
-        &args.which,
-        answer,
-        console,
-        json,
-    )
-    .await
+    let which = &args.which;
+    say(client, QueueAction::Nack, which, answer, console, json).await
 }
 
 pub(super) async fn extend(
@@ -102,15 +95,8 @@ pub(super) async fn extend(
         visibility: Some(length(&args.visibility)),
         ..LeaseAnswer::default()
     };
-    say(
-        client,
-        QueueAction::Extend,
-        &args.which,
-        answer,
-        console,
-        json,
-    )
-    .await
+    let which = &args.which;
+    say(client, QueueAction::Extend, which, answer, console, json).await
 }
 
 pub(super) async fn snooze(
@@ -123,15 +109,8 @@ pub(super) async fn snooze(
         delay: Some(length(&args.delay)),
         ..LeaseAnswer::default()
     };
-    say(
-        client,
-        QueueAction::Snooze,
-        &args.which,
-        answer,
-        console,
-        json,
-    )
-    .await
+    let which = &args.which;
+    say(client, QueueAction::Snooze, which, answer, console, json).await
 }
 
 /// Answers leases, all with the same words. It fails when one of them was not taken.

@@ -4,6 +4,7 @@ use minutehand_api::Page;
 use serde::de::DeserializeOwned;
 
 use crate::client::Client;
+use crate::console::Console;
 use crate::exit::Failure;
 
 /// Most items asked for at once.
@@ -42,5 +43,13 @@ pub(super) async fn list<P: Page + DeserializeOwned>(
             listed.items.truncate(limit);
             return Ok(listed);
         }
+    }
+}
+
+/// Says that a list goes on, where it does and a person reads it.
+pub(super) fn tell_more(has_more: bool, console: &mut Console) -> Result<(), Failure> {
+    match has_more {
+        true => console.note("there are more; --limit shows them"),
+        false => Ok(()),
     }
 }

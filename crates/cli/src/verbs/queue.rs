@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::audit;
 use super::lease;
-use super::pages::list;
+use super::pages::{list, tell_more};
 use super::task::show;
 use super::time_cells::{cell, time_cell};
 use crate::args::{
@@ -81,11 +81,7 @@ pub(super) async fn run(
                 require_queue(&client, &name).await?;
             }
             dead_letters(&listed.items, console, json)?;
-            if listed.has_more && !json {
-                console.note("there are more; --limit shows them")
-            } else {
-                Ok(())
-            }
+            tell_more(listed.has_more && !json, console)
         }
         QueueVerb::Replay(selection) => {
             settle(

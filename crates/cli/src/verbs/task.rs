@@ -6,7 +6,7 @@ use minutehand_model::MoveMode;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::pages::list;
+use super::pages::{list, tell_more};
 use super::time_cells::{all_fields, cell};
 use crate::args::{ServerArgs, TaskCreateArgs, TaskListArgs, TaskMoveArgs, TaskVerb};
 use crate::client::{Action, Client, Routes, length};
@@ -178,11 +178,7 @@ async fn list_tasks(
         rows.collect(),
         "no tasks",
     )?;
-    if listed.has_more {
-        console.note("there are more; --limit shows them")
-    } else {
-        Ok(())
-    }
+    tell_more(listed.has_more, console)
 }
 
 /// Shows an object: every field, or as JSON.

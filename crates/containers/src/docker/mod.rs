@@ -7,13 +7,14 @@ mod logs;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use minutehand_backoff::Backoff;
 use minutehand_worker::{Handler, Run, StopCause, Verdict};
 use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
 use self::engine::{Created, Ended, Engine};
 use crate::http::CallError;
-use crate::leftover::{Leftover, PAUSE_MIN, Remover, longer};
+use crate::leftover::{Leftover, PAUSES, Remover};
 use crate::wanted::{Wanted, name_of};
 use crate::words::{end_of, with_log};
 
@@ -108,7 +109,7 @@ impl DockerExecutor {
 
     /// Waits until the container has ended, whatever becomes of the connection.
     async fn until_ended(&self, name: &str) {
-        let mut pause = PAUSE_MIN;
+        let mut backoff = Backoff::new(PAUSES);
         loop {
             match self.engine.wait(name).await {
                 Ok(()) => return,
@@ -116,8 +117,7 @@ impl DockerExecutor {
                 Err(error) if error.status() == Some(404) => return,
                 Err(error) => warn!(name, %error, "the engine did not say how a container goes"),
             }
-            tokio::time::sleep(pause).await;
-            pause = longer(pause);
+            tokio::time::sleep(backoff.next_pause()).await;
         }
     }
 

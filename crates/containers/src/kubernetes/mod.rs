@@ -7,12 +7,13 @@ mod jobs;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use minutehand_backoff::Backoff;
 use minutehand_worker::{Handler, Run, StopCause, Verdict, run_timeout_ms};
 use tracing::warn;
 
 use self::jobs::{Jobs, PodEnd, Standing};
 use crate::http::CallError;
-use crate::leftover::{Leftover, PAUSE_MIN, Remover, longer};
+use crate::leftover::{Leftover, PAUSES, Remover};
 use crate::wanted::{Wanted, name_of};
 use crate::words::{end_of, with_log};
 
@@ -105,7 +106,7 @@ impl KubernetesExecutor {
 
     /// Waits until the Job has ended, whatever becomes of the connection.
     async fn until_ended(&self, name: &str) -> Standing {
-        let mut pause = PAUSE_MIN;
+        let mut backoff = Backoff::new(PAUSES);
         let mut standing = self.jobs.standing(name).await;
         loop {
             match standing {
@@ -113,16 +114,15 @@ impl KubernetesExecutor {
                     standing = self.jobs.watch(name, &version).await;
                     if matches!(&standing, Ok(Standing::Running { .. })) {
                         // The watch is over: what was missed meanwhile is looked at.
-                        tokio::time::sleep(PAUSE_MIN).await;
+                        tokio::time::sleep(PAUSES.after(1)).await;
                         standing = self.jobs.standing(name).await;
-                        pause = PAUSE_MIN;
+                        backoff.reset();
                     }
                 }
                 Ok(ended) => return ended,
                 Err(error) => {
                     warn!(name, %error, "the API server did not say how a Job goes");
-                    tokio::time::sleep(pause).await;
-                    pause = longer(pause);
+                    tokio::time::sleep(backoff.next_pause()).await;
                     standing = self.jobs.standing(name).await;
                 }
             }

@@ -234,9 +234,7 @@ impl EmbeddedStore {
         let (view, group) = (Arc::clone(view), group.to_owned());
         self.submit(action.to_owned(), 64, false, move |state, _| {
             for partition in view.add_group(&group, (state.now)()) {
-                state
-                    .changed_groups
-                    .insert((view.name.clone(), partition, group.clone()));
+                state.group_changed(&view.name, partition, &group);
             }
             Ok(Applied::now(()))
         })
@@ -259,11 +257,8 @@ impl EmbeddedStore {
         }
         let (view, group) = (Arc::clone(view), group.to_owned());
         self.submit(action.to_owned(), 64, false, move |state, _| {
-            for partition in (0..state.partitions.len()).map(|index| PartitionId::own(index as u32))
-            {
-                state
-                    .changed_groups
-                    .insert((view.name.clone(), partition, group.clone()));
+            for index in 0..state.partitions.len() {
+                state.group_changed(&view.name, PartitionId::own(index as u32), &group);
             }
             Ok(Applied::now(()))
         })

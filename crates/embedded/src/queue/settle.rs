@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use minutehand_model::{Outcome, PartitionId, QueueName, TaskKey};
+use minutehand_model::{DeadLetter, Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{Claim, DeliveryId, ErrorClass, PortError, Report, Settlement};
-use minutehand_record::dead_letter::{self, DeadLetterRecord};
-use minutehand_record::{last_word, outcome};
+use minutehand_record::{dead_letter, last_word, outcome};
 
 use crate::keys;
 use crate::state::{NewRows, State};
@@ -80,17 +79,9 @@ impl Prepared {
 
     /// The same of a report.
     pub(super) fn reported(report: Report) -> Prepared {
-        let letter = |letter: minutehand_ports::DeadLetter| {
-            let record = DeadLetterRecord {
-                queue: letter.queue.clone(),
-                partition: letter.partition,
-                key: letter.key,
-                at: letter.at,
-                attempts: letter.attempts,
-                reason: letter.reason,
-                encoded: letter.encoded,
-            };
-            (letter.queue, dead_letter::encode(&record))
+        let letter = |letter: DeadLetter| {
+            let bytes = dead_letter::encode(&letter);
+            (letter.queue, bytes)
         };
         Prepared {
             id: report.id,

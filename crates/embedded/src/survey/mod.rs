@@ -45,10 +45,12 @@ impl Inventory {
 
     /// What was written down; `None` in a new folder.
     fn read(data_dir: &Path) -> io::Result<Option<Inventory>> {
-        let text = match std::fs::read_to_string(data_dir.join(INVENTORY)) {
+        let bytes = match std::fs::read(data_dir.join(INVENTORY)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read?,
         };
+        // A line that is damaged, in whichever way, names nothing that must be there.
+        let text = String::from_utf8_lossy(&bytes);
         let mut inventory = Inventory::default();
         for line in text.lines() {
             match line

@@ -71,7 +71,10 @@ pub(crate) fn task(id: &str, to: &str, payload: Bytes) -> TaskRecord {
 
 /// The id in an encoded task.
 pub(crate) fn id_of(encoded: &Bytes) -> String {
-    minutehand_record::task::name(encoded).unwrap().id.to_string()
+    minutehand_record::task::name(encoded)
+        .unwrap()
+        .id
+        .to_string()
 }
 
 pub(crate) fn tick(

@@ -143,10 +143,7 @@ impl<R: Rules> ScheduleBook<R> {
         anew: bool,
         now: Timestamp,
     ) -> Revised {
-        let name = (
-            entry.revision.namespace.clone(),
-            entry.revision.schedule.clone(),
-        );
+        let name = name_of(&entry);
         let known = self.by_name.get(&name).copied();
         let newest = self.newest(&name, known);
         // What the store still has of a deleted schedule that was forgotten does not stand in the
@@ -176,10 +173,7 @@ impl<R: Rules> ScheduleBook<R> {
         cursors: Cursors<'_>,
         now: Timestamp,
     ) -> (Revised, u64) {
-        let name = (
-            entry.revision.namespace.clone(),
-            entry.revision.schedule.clone(),
-        );
+        let name = name_of(&entry);
         let known = self.by_name.get(&name).copied();
         let newest = self.newest(&name, known);
         if entry.revision.number <= newest + 1 {
@@ -697,4 +691,9 @@ impl<R: Rules> ScheduleBook<R> {
             next: next.map(|next| (next.nominal, next.due)),
         }
     }
+}
+
+fn name_of(entry: &RevisionEntry) -> Name {
+    let revision = &entry.revision;
+    (revision.namespace.clone(), revision.schedule.clone())
 }

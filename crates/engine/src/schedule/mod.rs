@@ -9,6 +9,7 @@ mod book;
 mod decide;
 mod deleted;
 mod ends;
+mod moment;
 mod occurrence;
 mod request;
 mod revise;
@@ -24,15 +25,10 @@ use minutehand_model::{
     Timestamp,
 };
 
-use crate::planted::PlantedBug;
-use crate::rules::Rules;
-
 pub(crate) use book::ScheduleBook;
+pub(crate) use moment::{Moment, Name};
 pub(crate) use revise::{Cursors, Revised};
 use segment::{Occurrence, Segment};
-
-/// A schedule's name: its id within its namespace.
-pub(crate) type Name = (Namespace, ScheduleId);
 
 /// What a decision publishes.
 #[derive(Debug, Default)]
@@ -52,19 +48,6 @@ impl Outbox {
         self.started_bytes += other.started_bytes;
         self.stops.extend(other.stops);
         self.derived.extend(other.derived);
-    }
-}
-
-/// The present, and the rules that are obeyed in it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment<R> {
-    pub(crate) now: Timestamp,
-    pub(crate) rules: R,
-}
-
-impl<R: Rules> Moment<R> {
-    fn breaks(self, bug: PlantedBug) -> bool {
-        self.rules.breaks(bug)
     }
 }
 

@@ -7,7 +7,7 @@ use minutehand_calendar::CompiledDefinition;
 use minutehand_model::{Frontier, LogOffset, Place, Timestamp};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Moment, Name};
+use super::moment::{Moment, Name};
 use crate::planted::PlantedBug;
 use crate::rules::Rules;
 

@@ -11,13 +11,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures::future::join_all;
 use minutehand_api::{
-    LeaseAnswered, LeaseAnswers, LeaseStatus, LeaseTerms, LeaseWord, LeasesAnswered, NewLeases,
-    ProblemKind, QueueAction, routes,
+    LeaseAnswered, LeaseAnswers, LeaseStatus, LeaseTerms, LeasesAnswered, NewLeases, ProblemKind,
+    QueueAction, routes,
 };
 use minutehand_model::QueueName;
 use minutehand_node::Unavailable;
 use minutehand_peers::LeasePeerError;
-use minutehand_worker::{Answered, LeaseAnswer, LeaseError, LeaseRequest, Leases};
+use minutehand_worker::{Answered, LeaseError, LeaseRequest, Leases};
 use serde::Serialize;
 
 use super::json;
@@ -208,7 +208,7 @@ async fn answer_where(
         match lease_places::read(text, places.or(asked.api.lease_places.as_ref())) {
             Some(NamedLease { id, .. }) if id.holder == asked.leases.holder() => {
                 ours.push(index);
-                answers.push((id, said(word)));
+                answers.push((id, word));
             }
             Some(NamedLease {
                 address: Some(address),
@@ -304,15 +304,6 @@ fn shown(text: &str) -> String {
     /// More than the longest id has.
     const CHARACTERS_MAX: usize = 600;
     text.chars().take(CHARACTERS_MAX).collect()
-}
-
-fn said(word: LeaseWord) -> LeaseAnswer {
-    match word {
-        LeaseWord::Ack { result } => LeaseAnswer::Ack { result },
-        LeaseWord::Nack { error, delay_ms } => LeaseAnswer::Nack { error, delay_ms },
-        LeaseWord::Extend { visibility_ms } => LeaseAnswer::Extend { visibility_ms },
-        LeaseWord::Snooze { delay_ms } => LeaseAnswer::Snooze { delay_ms },
-    }
 }
 
 fn status(answered: Answered) -> LeaseStatus {

@@ -13,7 +13,7 @@ use minutehand_api::{
     ScheduleAction, Trigger, parse_time, routes,
 };
 use minutehand_model::{LogOffset, Revision};
-use minutehand_node::{DefinitionChange, InvalidField, RevisionChange, ScheduleName};
+use minutehand_node::{DefinitionChange, InvalidField, RevisionChange, RunRequested, ScheduleName};
 
 use super::json;
 use super::schedules::{answer, expected_revision, schedule_name};
@@ -179,10 +179,7 @@ async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
 async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
     let Trigger { overlap } = minutehand_api::json::read(&asked.body)?;
     let requested = asked.api.gateway.trigger(&asked.name, overlap).await?;
-    Ok(json(
-        StatusCode::ACCEPTED,
-        &views::runs_requested(&requested),
-    ))
+    Ok(accepted(&requested))
 }
 
 #[utoipa::path(
@@ -207,10 +204,7 @@ async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {
         parse_time("to", &input.to)?,
     );
     let requested = asked.api.gateway.backfill(&asked.name, from, to).await?;
-    Ok(json(
-        StatusCode::ACCEPTED,
-        &views::runs_requested(&requested),
-    ))
+    Ok(accepted(&requested))
 }
 
 #[utoipa::path(
@@ -267,8 +261,10 @@ async fn stop_backfill(asked: Asked<'_>) -> Result<Response, Problem> {
 async fn forget_runs(asked: Asked<'_>) -> Result<Response, Problem> {
     let Nothing {} = minutehand_api::json::read(&asked.body)?;
     let requested = asked.api.gateway.forget_runs(&asked.name).await?;
-    Ok(json(
-        StatusCode::ACCEPTED,
-        &views::runs_requested(&requested),
-    ))
+    Ok(accepted(&requested))
+}
+
+/// The answer to a request for runs.
+fn accepted(requested: &RunRequested) -> Response {
+    json(StatusCode::ACCEPTED, &views::runs_requested(requested))
 }

@@ -18,7 +18,6 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 
-use super::keys;
 use crate::client::Client;
 use crate::execution::{self, Encoder, Place};
 use crate::follow_ups::{FollowUp, FollowUps};
@@ -395,4 +394,9 @@ fn too_large(
         .sum();
     let bytes = part(outgoing.key) + part(outgoing.value) + headers + RECORD_FRAME_BYTES;
     (bytes > topic.bytes_max).then_some(bytes)
+}
+
+/// The keys of a partition's checkpoint, and of the claim that an epoch has been opened.
+pub(super) fn keys(partition: PartitionId) -> (String, String) {
+    (partition.to_string(), format!("{partition}/epoch"))
 }

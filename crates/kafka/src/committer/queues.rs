@@ -65,6 +65,12 @@ impl Queues {
                 standings.insert(queue, standing);
             }
         }
+        debug_assert!(
+            tick.publications
+                .iter()
+                .all(|publication| standings.contains_key(&publication.task.queue)),
+            "each queue of a tick stands somehow"
+        );
         standings
     }
 

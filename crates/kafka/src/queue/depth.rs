@@ -146,6 +146,7 @@ impl Counter {
             // A place goes on: what was counted from behind it is of no more use.
             counted.retain(|key, _| key.0 != topic || key.1 != partition || key.2 >= from);
             let records = records.get(&partition).copied().unwrap_or(0);
+            debug_assert!(records <= to - from, "no more records than offsets");
             counted.insert((topic.to_owned(), partition, from), Counted { to, records });
         }
         Ok(records.values().sum())

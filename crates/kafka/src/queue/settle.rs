@@ -27,7 +27,7 @@ use super::marks::Marks;
 use super::place;
 use super::window::Standing;
 use crate::client::Client;
-use crate::error::port_error;
+use crate::error::{port_error, softened};
 use crate::topics::TopicDefinition;
 use crate::transact::{Parcel, Plain, Transactor, unique};
 
@@ -390,6 +390,10 @@ fn prepare<'a>(
         job.reports.iter().for_each(&mut take);
         answers.push(Ok(lost));
     }
+    debug_assert!(
+        claimed.is_subset(&changed),
+        "what is claimed is settled as well"
+    );
     let places: Vec<(u32, Marks)> = changed
         .into_iter()
         .filter_map(|partition| match state.slots.get(&partition) {
@@ -450,18 +454,6 @@ fn is_unknown(state: &State, id: DeliveryId) -> bool {
             .seen
             .get(&partition)
             .is_none_or(|seen| offset >= *seen)
-}
-
-/// Our transactional id is our own: when the broker fences it, it has given up a transaction that
-/// took too long.
-fn softened(error: PortError) -> PortError {
-    match error.class {
-        ErrorClass::Fenced => PortError {
-            class: ErrorClass::Retry,
-            ..error
-        },
-        _ => error,
-    }
 }
 
 fn again(error: &PortError, action: &str) -> PortError {

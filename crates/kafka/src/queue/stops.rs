@@ -152,7 +152,9 @@ impl Shared {
             }
             match consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    position = message.offset().max(0) as u64 + 1;
+                    let behind = message.offset().max(0) as u64 + 1;
+                    debug_assert!(behind > position, "reading goes on, and never back");
+                    position = behind;
                     *next = Some(position);
                     self.announce(&message);
                 }

@@ -163,6 +163,10 @@ impl Watch {
             Answer::NothingBelow(end) => seen.empty_below = seen.empty_below.max(end),
             Answer::Record(_) | Answer::Unknown => {}
         }
+        debug_assert!(
+            seen.owed.is_none_or(|(record, _)| record >= seen.position),
+            "what is owed has not been read"
+        );
     }
 
     /// What was seen says nothing any more.

@@ -10,9 +10,11 @@ use minutehand_ports::{Coordinator, ErrorClass};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
-use super::ACQUIRE_AGAIN_MS;
 use super::hand_over::GiveUp;
 use crate::owner::{Prepared, Surroundings};
+
+/// Pause before a partition that could not be acquired, or was lost, is tried again.
+pub(super) const ACQUIRE_AGAIN_MS: u64 = 500;
 
 /// What was read so long ago is read again.
 const PREPARED_FOR: Duration = Duration::from_secs(10);

@@ -1,13 +1,15 @@
 //! Carrying effects out: from a value of the engine to a call of a port, and from its answer to an
 //! input.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryFutureExt};
 use minutehand_engine::{Effect, Failure, Input, InputRecord, RequestId};
 use minutehand_model::{
-    Command, Fact, LogOffset, PartitionId, QueueName, SetAside, Timestamp, TimetablePage,
+    Command, Epoch, Fact, LogOffset, PartitionId, QueueName, SetAside, Tick, Timestamp,
+    TimetablePage,
 };
 use minutehand_ports::{Committed, ErrorClass, ExecutionSink, LogBatch, LogRecord, PortError};
 use minutehand_record::QueueNames;
@@ -55,25 +57,13 @@ fn ask(id: PartitionId, surroundings: &Surroundings, effect: Effect) -> Option<A
     } = surroundings.stores.clone();
     Some(match effect {
         Effect::Open { request, epoch } => {
-            let answer = async move {
-                let opened = sink.open(id, epoch).await?;
-                Ok(Input::Opened {
-                    request,
-                    checkpoint: opened.checkpoint,
-                    schedule_states: opened.schedule_states,
-                    log_end: opened.log_end,
-                    taken_at: opened.taken_at,
-                    prepared_from: None,
-                })
-            };
+            let answer = open(id, sink, request, epoch);
             (Operation::Open, request, answer.boxed())
         }
         Effect::ReadRevisions { request } => {
             let answer = async move {
-                Ok(Input::Revisions {
-                    request,
-                    entries: timetable.read_revisions(id).await?,
-                })
+                let entries = timetable.read_revisions(id).await?;
+                Ok(Input::Revisions { request, entries })
             };
             (Operation::ReadRevisions, request, answer.boxed())
         }
@@ -92,10 +82,8 @@ fn ask(id: PartitionId, surroundings: &Surroundings, effect: Effect) -> Option<A
         }
         Effect::FindTask { request, key, due } => {
             let answer = async move {
-                Ok(Input::Found {
-                    request,
-                    entries: timetable.find_due(id, key, due).await?,
-                })
+                let entries = timetable.find_due(id, key, due).await?;
+                Ok(Input::Found { request, entries })
             };
             (Operation::FindTask, request, answer.boxed())
         }
@@ -106,32 +94,18 @@ fn ask(id: PartitionId, surroundings: &Surroundings, effect: Effect) -> Option<A
         } => {
             let answer = async move {
                 let batch = log.read(id, from, bytes_max).await?;
-                let (next, end) = (batch.next, batch.end);
-                Ok(Input::Records {
-                    request,
-                    records: decoded(batch, &*sink),
-                    next,
-                    end,
-                })
+                Ok(records(request, batch, &*sink))
             };
             (Operation::ReadLog, request, answer.boxed())
         }
         Effect::WriteBlocks { request, blocks } => {
-            let answer = async move {
-                timetable
-                    .write_blocks(blocks)
-                    .await
-                    .map(|()| Input::Done { request })
-            };
+            let answer = async move { timetable.write_blocks(blocks).await };
+            let answer = answer.map_ok(move |()| Input::Done { request });
             (Operation::WriteBlocks, request, answer.boxed())
         }
         Effect::WriteRevisions { request, revisions } => {
-            let answer = async move {
-                timetable
-                    .write_revisions(id, revisions)
-                    .await
-                    .map(|()| Input::Done { request })
-            };
+            let answer = async move { timetable.write_revisions(id, revisions).await };
+            let answer = answer.map_ok(move |()| Input::Done { request });
             (Operation::WriteRevisions, request, answer.boxed())
         }
         Effect::KeepMinutes { request, tallies } => {
@@ -142,18 +116,7 @@ fn ask(id: PartitionId, surroundings: &Surroundings, effect: Effect) -> Option<A
             (Operation::KeepMinutes, request, answer.boxed())
         }
         Effect::Commit { request, tick } => {
-            let answer = async move {
-                let Committed {
-                    derived_end,
-                    taken_at,
-                    ..
-                } = sink.commit(*tick).await?;
-                Ok(Input::Committed {
-                    request,
-                    derived_end,
-                    taken_at,
-                })
-            };
+            let answer = commit(sink, request, tick);
             (Operation::Commit, request, answer.boxed())
         }
         Effect::Forget { .. }
@@ -171,6 +134,50 @@ fn passing(error: PortError) -> PortError {
     }
 }
 
+async fn open(
+    id: PartitionId,
+    sink: Arc<dyn ExecutionSink>,
+    request: RequestId,
+    epoch: Epoch,
+) -> Result<Input, PortError> {
+    let opened = sink.open(id, epoch).await?;
+    Ok(Input::Opened {
+        request,
+        checkpoint: opened.checkpoint,
+        schedule_states: opened.schedule_states,
+        log_end: opened.log_end,
+        taken_at: opened.taken_at,
+        prepared_from: None,
+    })
+}
+
+fn records(request: RequestId, batch: LogBatch, sink: &dyn ExecutionSink) -> Input {
+    let (next, end) = (batch.next, batch.end);
+    Input::Records {
+        request,
+        records: decoded(batch, sink),
+        next,
+        end,
+    }
+}
+
+async fn commit(
+    sink: Arc<dyn ExecutionSink>,
+    request: RequestId,
+    tick: Box<Tick>,
+) -> Result<Input, PortError> {
+    let Committed {
+        derived_end,
+        taken_at,
+        ..
+    } = sink.commit(*tick).await?;
+    Ok(Input::Committed {
+        request,
+        derived_end,
+        taken_at,
+    })
+}
+
 /// Lets the stores forget. The engine awaits no answer; a failure costs disk, nothing else, and is
 /// tried again with the next.
 pub(super) fn forget(
@@ -185,13 +192,7 @@ pub(super) fn forget(
     async move {
         let truncated = stores.log.truncate(id, log_below).await;
         let expired = stores.timetable.expire(id, timetable_before).await;
-        match truncated.and(expired) {
-            Ok(()) => troubles.worked(Operation::Forget, id),
-            Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
-        }
-        Input::LogGrew {
-            end: LogOffset::START,
-        }
+        forgotten(id, &troubles, truncated.and(expired))
     }
     .boxed()
 }
@@ -207,15 +208,21 @@ pub(super) fn forget_revisions(
         stores, troubles, ..
     } = surroundings.clone();
     async move {
-        match stores.timetable.forget_revisions(id, offsets).await {
-            Ok(()) => troubles.worked(Operation::Forget, id),
-            Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
-        }
-        Input::LogGrew {
-            end: LogOffset::START,
-        }
+        let answer = stores.timetable.forget_revisions(id, offsets).await;
+        forgotten(id, &troubles, answer)
     }
     .boxed()
+}
+
+/// Notes how forgetting went. What the engine is told instead of an answer says nothing new.
+fn forgotten(id: PartitionId, troubles: &Troubles, answer: Result<(), PortError>) -> Input {
+    match answer {
+        Ok(()) => troubles.worked(Operation::Forget, id),
+        Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
+    }
+    Input::LogGrew {
+        end: LogOffset::START,
+    }
 }
 
 /// The one place where a port's error is logged, with its chain. What is tried again is told of now

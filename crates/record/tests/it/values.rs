@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use minutehand_model::*;
-use minutehand_record::dead_letter::DeadLetterRecord;
 use minutehand_record::publication::BatchHeader;
 
 /// SplitMix64: small, and the same on every machine.
@@ -589,9 +588,9 @@ impl Values {
         }
     }
 
-    pub(crate) fn dead_letter(&mut self) -> DeadLetterRecord {
+    pub(crate) fn dead_letter(&mut self) -> DeadLetter {
         let task = self.record();
-        DeadLetterRecord {
+        DeadLetter {
             queue: task.queue,
             partition: self.partition(),
             key: task.key,

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 
 use minutehand_model::{RecurrenceSpec, RunCause, Timestamp};
 
-use super::revisions::{lives, runs};
+use super::revisions::lives_with_runs;
 use crate::journal::{Journal, PartitionJournal};
 
 /// When a run is expected: from the first to the second time, both inclusive, in milliseconds.
@@ -45,11 +45,7 @@ pub(super) fn unfilled(windows: &[Window], runs_ms: &[i64]) -> Vec<Window> {
 }
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
-    let mut runs = runs(about)?;
-    for life in lives(journal, about) {
-        let runs = runs
-            .remove(&(life.namespace.clone(), life.schedule.clone()))
-            .unwrap_or_default();
+    for (life, runs) in lives_with_runs(journal, about)? {
         let is_interval = |spec: &RecurrenceSpec| matches!(spec, RecurrenceSpec::Interval { .. });
         if !life.is_transparent() || !life.definitions().all(|one| is_interval(&one.recurrence)) {
             continue;

@@ -6,15 +6,11 @@ use minutehand_model::{MisfirePolicy, OverlapPolicy, RunCause, ScheduleDefinitio
 
 use super::course::{Course, Rests, SKEW_MS_MAX, Story, has_calm_clocks};
 use super::policies::promises;
-use super::revisions::{Expected, Life, ScheduleRun, lives, runs};
+use super::revisions::{Expected, Life, ScheduleRun, lives_with_runs};
 use crate::journal::{Journal, PartitionJournal, Said};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
-    let mut runs = runs(about)?;
-    for life in lives(journal, about) {
-        let runs = runs
-            .remove(&(life.namespace.clone(), life.schedule.clone()))
-            .unwrap_or_default();
+    for (life, runs) in lives_with_runs(journal, about)? {
         let named = |what: String| format!("schedule {}: {what}", life.schedule);
         let story = Story::of(about, &life, &runs);
         check_one_at_a_time(&story).map_err(named)?;
@@ -26,14 +22,6 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
         check_counts(journal, about, &life, &runs).map_err(named)?;
     }
     Ok(())
-}
-
-fn is_about(
-    life: &Life,
-    namespace: &minutehand_model::Namespace,
-    schedule: &minutehand_model::ScheduleId,
-) -> bool {
-    (namespace, schedule) == (&life.namespace, &life.schedule)
 }
 
 /// What runs for certain when a run starts, and was started before it.
@@ -61,31 +49,29 @@ fn overlapping(story: &Story<'_>, index: usize, earlier: &Course) -> String {
 }
 
 fn check_one_at_a_time(story: &Story<'_>) -> Result<(), String> {
-    for (index, started) in story.runs.iter().enumerate() {
-        let is_alone =
-            |definition: &ScheduleDefinition| promises(definition.overlap).is_one_at_a_time;
-        let may_start = started
-            .own
-            .is_some_and(|own| !promises(own).is_one_at_a_time);
-        if may_start || !story.all(started.incarnation, is_alone) {
-            continue;
-        }
-        if let Some(earlier) = still_running(story, index) {
-            return Err(overlapping(story, index, earlier));
-        }
-    }
-    Ok(())
+    let is_alone = |definition: &ScheduleDefinition| promises(definition.overlap).is_one_at_a_time;
+    let must_wait =
+        |own: Option<OverlapPolicy>| own.is_none_or(|own| promises(own).is_one_at_a_time);
+    check_alone(story, is_alone, must_wait)
 }
 
 /// A trigger obeys the policy that it brings, also where all others may run side by side.
 fn check_triggers(story: &Story<'_>) -> Result<(), String> {
+    let side_by_side =
+        |definition: &ScheduleDefinition| promises(definition.overlap).runs_side_by_side;
+    let must_wait =
+        |own: Option<OverlapPolicy>| own.is_some_and(|own| promises(own).is_one_at_a_time);
+    check_alone(story, side_by_side, must_wait)
+}
+
+/// Where a schedule has such definitions only, what must wait by its own policy starts alone.
+fn check_alone(
+    story: &Story<'_>,
+    is_such: impl Fn(&ScheduleDefinition) -> bool + Copy,
+    must_wait: impl Fn(Option<OverlapPolicy>) -> bool,
+) -> Result<(), String> {
     for (index, started) in story.runs.iter().enumerate() {
-        let side_by_side =
-            |definition: &ScheduleDefinition| promises(definition.overlap).runs_side_by_side;
-        let is_alone = started
-            .own
-            .is_some_and(|own| promises(own).is_one_at_a_time);
-        if !is_alone || !story.all(started.incarnation, side_by_side) {
+        if !must_wait(started.own) || !story.all(started.incarnation, is_such) {
             continue;
         }
         if let Some(earlier) = still_running(story, index) {
@@ -267,9 +253,7 @@ fn is_stranded(
 fn may_wait_alone(story: &Story<'_>, first: usize, last: usize) -> bool {
     story.about.log.iter().any(|record| {
         let Said::Trigger {
-            namespace,
-            schedule,
-            overlap: Some(own),
+            overlap: Some(own), ..
         } = &record.said
         else {
             return false;
@@ -285,19 +269,14 @@ fn may_wait_alone(story: &Story<'_>, first: usize, last: usize) -> bool {
                 .map_or(usize::MAX, |one| one.run.tick)
         };
         let was_asked = || story.about.applied_by(record.offset) <= last;
-        waits && is_about(story.life, namespace, schedule) && was_asked() && ran() > first
+        waits && story.life.is_asked(&record.said) && was_asked() && ran() > first
     })
 }
 
 /// A trigger that waits for its turn has it once nothing runs.
 fn check_triggers_left(story: &Story<'_>) -> Result<(), String> {
     for record in &story.about.log {
-        let Said::Trigger {
-            namespace,
-            schedule,
-            overlap,
-        } = &record.said
-        else {
+        let Said::Trigger { overlap, .. } = &record.said else {
             continue;
         };
         let asked = story
@@ -306,7 +285,7 @@ fn check_triggers_left(story: &Story<'_>) -> Result<(), String> {
             .and_then(|reign| reign.definition.as_ref());
         let waits =
             asked.is_some_and(|one| promises(overlap.unwrap_or(one.overlap)).each_has_its_turn);
-        if !waits || !is_about(story.life, namespace, schedule) {
+        if !waits || !story.life.is_asked(&record.said) {
             continue;
         }
         let incarnation = story.incarnation(record.offset);
@@ -342,8 +321,8 @@ fn may_be_replaced(story: &Story<'_>, first: usize, last: usize) -> bool {
         .filter_map(|reign| reign.definition.as_ref());
     let is_brought = || {
         story.about.log.iter().any(|record| {
-            matches!(&record.said, Said::Trigger { namespace, schedule, overlap: Some(overlap) }
-                if is_about(story.life, namespace, schedule) && replaces(*overlap))
+            matches!(&record.said, Said::Trigger { overlap: Some(overlap), .. }
+                if story.life.is_asked(&record.said) && replaces(*overlap))
         })
     };
     ruled.any(|definition| replaces(definition.overlap)) || is_brought()
@@ -362,18 +341,9 @@ fn check_counts(
     let Some(definition) = &reign.definition else {
         return Ok(());
     };
-    let was_asked = about.log.iter().any(|record| match &record.said {
-        Said::Trigger {
-            namespace,
-            schedule,
-            ..
-        }
-        | Said::Backfill {
-            namespace,
-            schedule,
-            ..
-        } => is_about(life, namespace, schedule),
-        _ => false,
+    let was_asked = about.log.iter().any(|record| {
+        matches!(record.said, Said::Trigger { .. } | Said::Backfill { .. })
+            && life.is_asked(&record.said)
     });
     let plain = definition.misfire == MisfirePolicy::default()
         && definition.runs_max.is_none()
@@ -381,7 +351,7 @@ fn check_counts(
     let state = about
         .schedule_states
         .iter()
-        .find(|(namespace, schedule, _)| is_about(life, namespace, schedule))
+        .find(|(namespace, schedule, _)| (namespace, schedule) == (&life.namespace, &life.schedule))
         .map(|(_, _, state)| state);
     let (Some(state), true, false) = (state, plain, was_asked) else {
         return Ok(());

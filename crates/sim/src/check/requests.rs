@@ -6,15 +6,11 @@ use std::collections::BTreeMap;
 use minutehand_model::{LogOffset, RunCause, Timestamp};
 
 use super::policies::promises;
-use super::revisions::{Life, ScheduleRun, lives, runs};
+use super::revisions::{Life, ScheduleRun, lives_with_runs};
 use crate::journal::{Journal, Logged, PartitionJournal, Said};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
-    let mut runs = runs(about)?;
-    for life in lives(journal, about) {
-        let runs = runs
-            .remove(&(life.namespace.clone(), life.schedule.clone()))
-            .unwrap_or_default();
+    for (life, runs) in lives_with_runs(journal, about)? {
         let named = |what: String| format!("schedule {}: {what}", life.schedule);
         check_triggers(journal, about, &life, &runs).map_err(named)?;
         check_backfills(journal, about, &life, &runs).map_err(named)?;
@@ -32,6 +28,12 @@ fn is_settled(journal: &Journal, record: &Logged) -> bool {
     record.appended_at_ms < journal.ended_at_ms - journal.recovery_bound_ms
 }
 
+/// The records that ask something of a schedule.
+fn asked<'a>(about: &'a PartitionJournal, life: &'a Life) -> impl Iterator<Item = &'a Logged> {
+    let all = about.log.iter();
+    all.filter(|record| life.is_asked(&record.said))
+}
+
 fn check_triggers(
     journal: &Journal,
     about: &PartitionJournal,
@@ -42,18 +44,10 @@ fn check_triggers(
     for run in runs.iter().filter(|run| run.cause == RunCause::Trigger) {
         *by_offset.entry(run.offset).or_default() += 1;
     }
-    for record in &about.log {
-        let Said::Trigger {
-            namespace,
-            schedule,
-            overlap,
-        } = &record.said
-        else {
+    for record in asked(about, life) {
+        let Said::Trigger { overlap, .. } = &record.said else {
             continue;
         };
-        if (namespace, schedule) != (&life.namespace, &life.schedule) {
-            continue;
-        }
         let count = by_offset.remove(&record.offset).unwrap_or(0);
         let definition = life
             .reign_at(record.offset)
@@ -92,19 +86,10 @@ fn check_backfills(
     }
     let mut allowed: BTreeMap<Timestamp, usize> = BTreeMap::new();
     let mut wanted: BTreeMap<Timestamp, usize> = BTreeMap::new();
-    for record in &about.log {
-        let Said::Backfill {
-            namespace,
-            schedule,
-            from,
-            to,
-        } = &record.said
-        else {
+    for record in asked(about, life) {
+        let Said::Backfill { from, to, .. } = &record.said else {
             continue;
         };
-        if (namespace, schedule) != (&life.namespace, &life.schedule) {
-            continue;
-        }
         let Some(reign) = life
             .reign_at(record.offset)
             .filter(|reign| reign.definition.is_some())
@@ -134,8 +119,7 @@ fn check_backfills(
             .last()
             .is_some_and(|last| last.offset == reign.offset && !last.is_paused);
         let is_stopped = about.log.iter().any(|record| {
-            matches!(&record.said, Said::StopBackfill { namespace, schedule, .. }
-                if (namespace, schedule) == (&life.namespace, &life.schedule))
+            matches!(record.said, Said::StopBackfill { .. }) && life.is_asked(&record.said)
         });
         if is_last && !is_stopped && life.is_transparent() && is_settled(journal, record) {
             let times = reign
@@ -170,18 +154,10 @@ fn check_stopped(
     life: &Life,
     runs: &[ScheduleRun],
 ) -> Result<(), String> {
-    for record in &about.log {
-        let Said::StopBackfill {
-            namespace,
-            schedule,
-            backfill,
-        } = &record.said
-        else {
+    for record in asked(about, life) {
+        let Said::StopBackfill { backfill, .. } = &record.said else {
             continue;
         };
-        if (namespace, schedule) != (&life.namespace, &life.schedule) {
-            continue;
-        }
         let stopped = about.applied_by(record.offset);
         let goes_on = |run: &&ScheduleRun| {
             (run.cause, run.offset) == (RunCause::Backfill, *backfill) && run.tick >= stopped

@@ -5,15 +5,11 @@
 use minutehand_model::{RunCause, Timestamp};
 
 use super::course::{Course, Rests, SKEW_MS_MAX, Story, has_calm_clocks};
-use super::revisions::{lives, runs};
+use super::revisions::lives_with_runs;
 use crate::journal::{Journal, PartitionJournal};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
-    let mut runs = runs(about)?;
-    for life in lives(journal, about) {
-        let runs = runs
-            .remove(&(life.namespace.clone(), life.schedule.clone()))
-            .unwrap_or_default();
+    for (life, runs) in lives_with_runs(journal, about)? {
         let story = Story::of(about, &life, &runs);
         for run in &story.runs {
             let tick = story.tick(run.run.tick).number;

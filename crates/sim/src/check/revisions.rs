@@ -225,6 +225,28 @@ impl Life {
     pub(super) fn reign_at(&self, offset: LogOffset) -> Option<&Reign> {
         self.reigns.iter().rev().find(|reign| reign.offset < offset)
     }
+
+    /// Whether a record asks something of this schedule.
+    pub(super) fn is_asked(&self, said: &Said) -> bool {
+        match said {
+            Said::Trigger {
+                namespace,
+                schedule,
+                ..
+            }
+            | Said::Backfill {
+                namespace,
+                schedule,
+                ..
+            }
+            | Said::StopBackfill {
+                namespace,
+                schedule,
+                ..
+            } => (namespace, schedule) == (&self.namespace, &self.schedule),
+            _ => false,
+        }
+    }
 }
 
 /// Every schedule that was ever accepted.
@@ -361,6 +383,20 @@ fn has_come_further(about: &PartitionJournal, first: LogOffset, later: LogOffset
         .iter()
         .filter(|tick| tick.applied > first && tick.applied <= later);
     between.any(|tick| stood.is_none_or(|stood| tick.head > stood))
+}
+
+/// Every schedule that was ever accepted, with its published runs in order. An error: a run that
+/// cannot be understood.
+pub(super) fn lives_with_runs(
+    journal: &Journal,
+    about: &PartitionJournal,
+) -> Result<Vec<(Life, Vec<ScheduleRun>)>, String> {
+    let mut runs = runs(about)?;
+    let with_runs = |life: Life| {
+        let name = (life.namespace.clone(), life.schedule.clone());
+        (life, runs.remove(&name).unwrap_or_default())
+    };
+    Ok(lives(journal, about).into_iter().map(with_runs).collect())
 }
 
 /// Every published run of schedules, in order of publication. An error: a run that cannot be

@@ -8,7 +8,7 @@ use minutehand_model::limits::STOP_REPEAT_MS_MIN;
 use minutehand_model::{ScheduleDefinition, TaskKey, Timestamp};
 
 use super::course::{Course, SKEW_MS_MAX, Story, has_calm_clocks};
-use super::revisions::{lives, runs};
+use super::revisions::lives_with_runs;
 use crate::journal::{Journal, PartitionJournal};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
@@ -16,11 +16,7 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
         return Ok(());
     }
     check_names(about)?;
-    let mut runs = runs(about)?;
-    for life in lives(journal, about) {
-        let runs = runs
-            .remove(&(life.namespace.clone(), life.schedule.clone()))
-            .unwrap_or_default();
+    for (life, runs) in lives_with_runs(journal, about)? {
         let story = Story::of(about, &life, &runs);
         for run in story.runs.iter().filter(|run| run.is_awaited) {
             let named =

@@ -216,7 +216,7 @@ impl super::World {
             let OwnerId {
                 node, partition, ..
             } = id;
-            self.slow_hand_overs.push(format!(
+            self.misconduct.slow_hand_overs.push(format!(
                 "node {node} needed {took_ms} ms to hand over partition {partition}; at most {HAND_OVER_MS_MAX} are allowed"
             ));
         }
@@ -239,7 +239,7 @@ impl super::World {
         }
         if reason != StopReason::Fenced && is_current {
             let stop = format!("partition {} epoch {}: {reason}", id.partition, owner.epoch);
-            self.fatal_stops.push(stop);
+            self.misconduct.fatal_stops.push(stop);
         }
         let lands_ms = self.now_ms + self.wire_ms();
         let release = Event::ReleaseLands {

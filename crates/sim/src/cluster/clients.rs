@@ -81,20 +81,7 @@ impl super::World {
         for _ in 0..times {
             let offset = self.logs[partition].append(self.now_ms, payload.clone());
             newest = Some(offset);
-            let logs = &self.logs;
-            self.trace.note(
-                self.now_ms,
-                Who::Store(partition),
-                "append",
-                [offset.bits(), payload.len() as u64],
-                || {
-                    let said = logs[partition]
-                        .history
-                        .last()
-                        .map(|logged| said_in_words(&logged.said));
-                    format!("offset {offset}: {}", said.unwrap_or_default())
-                },
-            );
+            self.note_append(partition, offset, payload.len() as u64);
         }
         self.tell_of_growth(partition);
         newest
@@ -141,30 +128,36 @@ impl super::World {
         for task in begun {
             let key = task.key();
             if let Some((number, takes_ms)) = self.worker.begin(partition, task) {
-                self.queue.push(
-                    self.now_ms + takes_ms,
-                    Event::RunEnds {
-                        partition,
-                        key,
-                        number,
-                    },
-                );
+                self.run_ends_in(takes_ms, (partition, key), number);
             }
         }
         for index in first_stop..self.sinks[partition].stops.len() {
             let stop = self.sinks[partition].stops[index].1.clone();
             for (number, soon_ms) in self.worker.stop(partition, stop.key, stop.due) {
-                let key = stop.key;
-                self.queue.push(
-                    self.now_ms + soon_ms,
-                    Event::RunEnds {
-                        partition,
-                        key,
-                        number,
-                    },
-                );
+                self.run_ends_in(soon_ms, (partition, stop.key), number);
             }
         }
+    }
+
+    fn run_ends_in(&mut self, after_ms: i64, (partition, key): (usize, TaskKey), number: u64) {
+        let ends = Event::RunEnds {
+            partition,
+            key,
+            number,
+        };
+        self.queue.push(self.now_ms + after_ms, ends);
+    }
+
+    fn note_append(&mut self, partition: usize, offset: LogOffset, size: u64) {
+        let (now_ms, log) = (self.now_ms, &self.logs[partition]);
+        let who = Who::Store(partition);
+        let say = || {
+            let last = log.history.last();
+            let said = last.map(|logged| said_in_words(&logged.said));
+            format!("offset {offset}: {}", said.unwrap_or_default())
+        };
+        self.trace
+            .note(now_ms, who, "append", [offset.bits(), size], say);
     }
 
     pub(crate) fn run_ends(&mut self, partition: usize, key: TaskKey, number: u64) {
@@ -188,20 +181,7 @@ impl super::World {
             return;
         }
         let offset = self.logs[partition].append(self.now_ms, encode(&command));
-        let logs = &self.logs;
-        self.trace.note(
-            self.now_ms,
-            Who::Store(partition),
-            "append",
-            [offset.bits(), 1],
-            || {
-                let said = logs[partition]
-                    .history
-                    .last()
-                    .map(|logged| said_in_words(&logged.said));
-                format!("offset {offset}: {}", said.unwrap_or_default())
-            },
-        );
+        self.note_append(partition, offset, 1);
         self.tell_of_growth(partition);
     }
 }

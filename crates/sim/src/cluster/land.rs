@@ -29,14 +29,8 @@ impl super::World {
             RequestKind::Open { epoch } => self.land_open(envelope, epoch),
             RequestKind::ReadRevisions => {
                 let entries = self.timetable_of(id).revisions();
-                self.reply(
-                    envelope,
-                    Input::Revisions {
-                        request: envelope.request,
-                        entries,
-                    },
-                    None,
-                );
+                let request = envelope.request;
+                self.reply(envelope, Input::Revisions { request, entries }, None);
             }
             RequestKind::ReadTimetable {
                 from,
@@ -65,14 +59,8 @@ impl super::World {
                 self.note(owner(id), "find task", [key.low(), count], || {
                     format!("{:016x} due {due}: {count} entries", key.low())
                 });
-                self.reply(
-                    envelope,
-                    Input::Found {
-                        request: envelope.request,
-                        entries,
-                    },
-                    None,
-                );
+                let request = envelope.request;
+                self.reply(envelope, Input::Found { request, entries }, None);
             }
             RequestKind::ReadLog { from, bytes_max } => {
                 self.land_read_log(envelope, from, bytes_max)
@@ -86,13 +74,7 @@ impl super::World {
                         self.timetables[id.partition].write_revision(revision);
                     }
                 }
-                self.reply(
-                    envelope,
-                    Input::Done {
-                        request: envelope.request,
-                    },
-                    None,
-                );
+                self.done(envelope);
             }
             RequestKind::KeepMinutes { tallies } => self.land_minutes(envelope, &tallies),
             RequestKind::Commit { tick } => self.land_commit(envelope, *tick),
@@ -249,13 +231,7 @@ impl super::World {
                 self.timetables[partition].write_block(block, flip);
             }
         }
-        self.reply(
-            envelope,
-            Input::Done {
-                request: envelope.request,
-            },
-            None,
-        );
+        self.done(envelope);
     }
 
     /// Keeps rows of the ledger, each with what the timetable itself holds.
@@ -403,6 +379,12 @@ impl super::World {
                 || format!("{:016x} due {due} offset {offset}", key.low()),
             );
         }
+    }
+
+    /// Answers that it is done.
+    fn done(&mut self, envelope: Envelope) {
+        let request = envelope.request;
+        self.reply(envelope, Input::Done { request }, None);
     }
 
     /// Sends an answer on its way back; it may get lost, come too late, or come twice.

@@ -230,14 +230,7 @@ impl super::World {
             // Whether it was granted nobody knows: what is held under the lease and not owned is
             // given back.
             if let Some(epoch) = epoch {
-                self.queue.push(
-                    at_ms,
-                    Event::ReleaseLands {
-                        node,
-                        partition,
-                        epoch,
-                    },
-                );
+                self.release_at(at_ms, (node, partition), epoch);
             }
         }
         let answer = Event::AcquireAnswered {
@@ -304,17 +297,19 @@ impl super::World {
         self.reconcile(node, incarnation);
     }
 
+    fn release_at(&mut self, at_ms: i64, (node, partition): (usize, usize), epoch: Epoch) {
+        let release = Event::ReleaseLands {
+            node,
+            partition,
+            epoch,
+        };
+        self.queue.push(at_ms, release);
+    }
+
     /// A node gives a partition back; it tries until the coordinator has heard of it.
     pub(crate) fn release_lands(&mut self, node: usize, partition: usize, epoch: Epoch) {
         if self.is_cut_off(node) {
-            self.queue.push(
-                self.now_ms + 500,
-                Event::ReleaseLands {
-                    node,
-                    partition,
-                    epoch,
-                },
-            );
+            self.release_at(self.now_ms + 500, (node, partition), epoch);
             return;
         }
         self.coordinator.release(partition, epoch);

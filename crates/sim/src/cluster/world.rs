@@ -8,9 +8,9 @@ use super::event::{Event, Fault, OwnerId};
 use super::network::Network;
 use super::node::{Node, Owner};
 use crate::faults::{FaultCounts, FaultModel};
-use crate::options::Setup;
 use crate::queue::EventQueue;
 use crate::rng::Rng;
+use crate::setup::Setup;
 use crate::store::{LedgerStore, LogStore, SinkStore, TimetableStore};
 use crate::trace::{Trace, Who};
 use crate::workload::{Producer, Worker};
@@ -45,13 +45,19 @@ pub(crate) struct World {
     pub(crate) worker: Worker,
     pub(crate) events: u64,
     pub(crate) clock_error_ms: i64,
-    /// An owner that went round in circles, in words.
+    pub(crate) misconduct: Misconduct,
+}
+
+/// What owners did that they may not do, in words.
+#[derive(Debug, Default)]
+pub(crate) struct Misconduct {
+    /// One went round in circles.
     pub(crate) standstill: Option<String>,
-    /// Owners that stopped for good, in words.
+    /// They stopped for good.
     pub(crate) fatal_stops: Vec<String>,
-    /// Owners that took more memory than they may, or counted it wrong, in words.
+    /// They took more memory than they may, or counted it wrong.
     pub(crate) memory_overruns: Vec<String>,
-    /// Hand-overs that took too long, in words.
+    /// Their hand-overs took too long.
     pub(crate) slow_hand_overs: Vec<String>,
 }
 
@@ -92,10 +98,7 @@ impl World {
             worker: Worker::new(&setup),
             events: 0,
             clock_error_ms: skew_ms.max(setup.model.log_clock_ms_max),
-            standstill: None,
-            fatal_stops: Vec::new(),
-            memory_overruns: Vec::new(),
-            slow_hand_overs: Vec::new(),
+            misconduct: Misconduct::default(),
             rng,
             setup,
         };
@@ -155,7 +158,7 @@ impl World {
             }
             self.events += 1;
             self.dispatch(event);
-            if self.standstill.is_some() {
+            if self.misconduct.standstill.is_some() {
                 return;
             }
         }
@@ -276,7 +279,7 @@ impl World {
         owner.drives += 1;
         if owner.drives > DRIVES_PER_MS_MAX {
             let wants = owner.engine.poll_timeout();
-            self.standstill = Some(format!(
+            self.misconduct.standstill = Some(format!(
                 "the owner of partition {} on node {} wants to be woken without end at {clock}: {wants:?}",
                 id.partition, id.node
             ));
@@ -296,7 +299,7 @@ impl World {
     /// Holds the memory that an owner takes against its budget, and now and then against a count of
     /// its own.
     fn look_at_memory(&mut self, id: OwnerId) {
-        if !self.memory_overruns.is_empty() {
+        if !self.misconduct.memory_overruns.is_empty() {
             return;
         }
         let far_max = self.setup.far_bytes_max();
@@ -315,11 +318,11 @@ impl World {
         } = id;
         let far = memory.busy.saturating_sub(memory.near);
         if far > far_max {
-            self.memory_overruns.push(format!(
+            self.misconduct.memory_overruns.push(format!(
                 "partition {partition} on node {node} takes {far} bytes for what is not near; at most {far_max} are allowed"
             ));
         } else if memory != counted {
-            self.memory_overruns.push(format!(
+            self.misconduct.memory_overruns.push(format!(
                 "partition {partition} on node {node} says that it takes {memory:?}; it takes {counted:?}"
             ));
         }

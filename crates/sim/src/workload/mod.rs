@@ -1,17 +1,19 @@
 //! What producers and workers do: commands in, completions out.
 
+mod run_mix;
 mod schedules;
 mod tasks;
 mod worker;
 
+pub(crate) use run_mix::RunMix;
 pub(crate) use schedules::ScheduleBook;
 pub(crate) use tasks::TaskBook;
-pub(crate) use worker::{RunMix, Worker};
+pub(crate) use worker::Worker;
 
 use minutehand_model::{Command, PartitionId, QueueName};
 
-use crate::options::Setup;
 use crate::rng::Rng;
+use crate::setup::Setup;
 
 /// The name space of everything in a run.
 pub(crate) const NAMESPACE: &str = "default";

@@ -9,8 +9,8 @@ use minutehand_model::{
 };
 
 use super::{Addressed, NAMESPACE, queue};
-use crate::options::Setup;
 use crate::rng::Rng;
+use crate::setup::Setup;
 
 /// What a schedule is like over its whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use minutehand_model::{
 };
 
 use super::{Addressed, NAMESPACE};
-use crate::options::{Mix, Setup};
 use crate::rng::Rng;
+use crate::setup::{Mix, Setup};
 
 /// How many tasks the producer remembers to do something about.
 const REMEMBERED_MAX: usize = 400;

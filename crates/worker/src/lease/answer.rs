@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use minutehand_model::QueueName;
+use minutehand_model::{LeaseWord, QueueName};
 use minutehand_ports::DeliveryId;
 
 use super::id::{LeaseId, LeaseKey};
@@ -20,34 +20,6 @@ use crate::run::StopCause;
 
 /// How long answers wait to become durable before the caller is told that it is not known yet.
 const DURABLE_MAX: Duration = Duration::from_secs(20);
-
-/// What the holder of a lease says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LeaseAnswer {
-    /// It has run.
-    Ack {
-        /// What history keeps of it, and a chained task is given.
-        result: String,
-    },
-    /// It has failed; the retry policy of its task says what follows.
-    Nack {
-        /// Why.
-        error: String,
-        /// It is not to be tried again sooner than this, in milliseconds.
-        delay_ms: Option<i64>,
-    },
-    /// It takes longer: the lease ends so long from now, in milliseconds. Not at all: it is given
-    /// back, as not begun.
-    Extend {
-        /// How long from now.
-        visibility_ms: i64,
-    },
-    /// It has not run, and is to run later, as the same attempt.
-    Snooze {
-        /// How much later, in milliseconds.
-        delay_ms: i64,
-    },
-}
 
 /// What became of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +40,7 @@ impl Leases {
     pub async fn answer(
         &self,
         queue: &QueueName,
-        answers: Vec<(LeaseId, LeaseAnswer)>,
+        answers: Vec<(LeaseId, LeaseWord)>,
     ) -> Vec<Answered> {
         let inner = &self.0;
         let mut told = vec![Answered::Lost; answers.len()];
@@ -114,11 +86,11 @@ impl Inner {
         self: &Arc<Self>,
         queue: &QueueName,
         key: LeaseKey,
-        answer: LeaseAnswer,
+        answer: LeaseWord,
         ends: &mut Ends,
     ) -> Taken {
         let mut table = self.table();
-        if let LeaseAnswer::Extend { visibility_ms } = answer
+        if let LeaseWord::Extend { visibility_ms } = answer
             && visibility_ms > 0
         {
             let Some(leased) = table.content(queue, key) else {
@@ -146,31 +118,29 @@ impl Inner {
         self.end(over, answer, ends)
     }
 
-    fn end(self: &Arc<Self>, over: Over<LeasedRun>, answer: LeaseAnswer, ends: &mut Ends) -> Taken {
+    fn end(self: &Arc<Self>, over: Over<LeasedRun>, answer: LeaseWord, ends: &mut Ends) -> Taken {
         let Over { bytes, content, .. } = over;
         let (lane, delivery) = (Arc::clone(&content.lane), content.ticket.delivery);
         let observer = &lane.settings.observer;
         let is_to_stop = content.run.stop_cause() == Some(StopCause::Requested);
         let verdict = match answer {
             // Whoever wants it back or later does not hear of the stop: this is its end.
-            LeaseAnswer::Extend { .. } | LeaseAnswer::Snooze { .. } if is_to_stop => {
-                Verdict::Cancelled
-            }
-            LeaseAnswer::Ack { result } => Verdict::Success { detail: result },
-            LeaseAnswer::Nack { error, delay_ms } => Verdict::Failure {
+            LeaseWord::Extend { .. } | LeaseWord::Snooze { .. } if is_to_stop => Verdict::Cancelled,
+            LeaseWord::Ack { result } => Verdict::Success { detail: result },
+            LeaseWord::Nack { error, delay_ms } => Verdict::Failure {
                 reason: error,
                 retry_after_ms: delay_ms,
             },
-            LeaseAnswer::Extend { .. } if !content.ticket.is_claimed => {
+            LeaseWord::Extend { .. } if !content.ticket.is_claimed => {
                 observer.lease_ended(&lane.name.queue, LeaseEnd::Released);
                 lane.let_go(vec![delivery]);
                 self.table().close(bytes);
                 return Taken::Told(Answered::Done);
             }
-            LeaseAnswer::Extend { .. } => {
+            LeaseWord::Extend { .. } => {
                 return put_off(content, bytes, 0, LeaseEnd::Released, ends);
             }
-            LeaseAnswer::Snooze { delay_ms } => {
+            LeaseWord::Snooze { delay_ms } => {
                 return put_off(content, bytes, delay_ms, LeaseEnd::Snoozed, ends);
             }
         };

@@ -15,7 +15,7 @@ mod table;
 #[cfg(test)]
 mod table_tests;
 
-pub use answer::{Answered, LeaseAnswer};
+pub use answer::Answered;
 pub use id::{LeaseHolder, LeaseId};
 pub use leases::{Leased, Leases, LeasesConfig};
 pub use offer::{LeaseError, LeaseRequest};

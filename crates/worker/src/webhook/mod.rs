@@ -234,9 +234,7 @@ impl WebhookExecutor {
             Target::parse(url, &reach, &config.ports, &endpoints)
                 .map_err(|reason| WebhookConfigError::Url { reason })?;
         }
-        // Fails when the process has chosen a provider already, which is then used.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
+        let client = minutehand_caller::builder()
             .no_proxy()
             .redirect(Policy::none())
             .referer(false)

@@ -3,11 +3,9 @@
 
 use std::sync::Arc;
 
-use minutehand_model::{Guarantee, OutcomeKind, Task};
+use minutehand_model::{Guarantee, LeaseWord, OutcomeKind, Task};
 use minutehand_ports::{DeliveryId, ErrorClass};
-use minutehand_worker::{
-    Answered, LeaseAnswer, LeaseError, LeaseRequest, Leased, Leases, LeasesConfig,
-};
+use minutehand_worker::{Answered, LeaseError, LeaseRequest, Leased, Leases, LeasesConfig};
 use tokio::sync::watch;
 
 use crate::support::{FakeQueue, PARTITION, queue, task_named};
@@ -36,13 +34,13 @@ async fn lease(leases: &Leases, fake: &FakeQueue, task: &Task) -> Leased {
     leases.lease(request(1)).await.unwrap().remove(0)
 }
 
-fn ack() -> LeaseAnswer {
-    LeaseAnswer::Ack {
+fn ack() -> LeaseWord {
+    LeaseWord::Ack {
         result: String::new(),
     }
 }
 
-async fn say(leases: &Leases, leased: &Leased, answer: LeaseAnswer) -> Answered {
+async fn say(leases: &Leases, leased: &Leased, answer: LeaseWord) -> Answered {
     leases
         .answer(&queue(), vec![(leased.id, answer)])
         .await
@@ -56,14 +54,14 @@ async fn a_run_that_is_to_stop_is_told_when_it_wants_more_time() {
     let task = task_named("a");
     let leased = lease(&leases, &fake, &task).await;
     fake.send_stop(&task, false);
-    let extend = LeaseAnswer::Extend {
+    let extend = LeaseWord::Extend {
         visibility_ms: 60_000,
     };
     while say(&leases, &leased, extend.clone()).await == Answered::Done {
         tokio::task::yield_now().await;
     }
     assert_eq!(say(&leases, &leased, extend).await, Answered::StopRequested);
-    let nack = LeaseAnswer::Nack {
+    let nack = LeaseWord::Nack {
         error: "given up".to_owned(),
         delay_ms: None,
     };
@@ -77,15 +75,15 @@ async fn a_run_that_is_to_stop_is_told_when_it_wants_more_time() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_to_stop_ends_when_it_is_given_back() {
     for answer in [
-        LeaseAnswer::Extend { visibility_ms: 0 },
-        LeaseAnswer::Snooze { delay_ms: 60_000 },
+        LeaseWord::Extend { visibility_ms: 0 },
+        LeaseWord::Snooze { delay_ms: 60_000 },
     ] {
         let fake = FakeQueue::new();
         let (leases, _stop) = leases(&fake);
         let task = task_named("a");
         let leased = lease(&leases, &fake, &task).await;
         fake.send_stop(&task, false);
-        let more = LeaseAnswer::Extend {
+        let more = LeaseWord::Extend {
             visibility_ms: 60_000,
         };
         while say(&leases, &leased, more.clone()).await == Answered::Done {

@@ -215,7 +215,7 @@ fn tests(all: &[Source]) -> Vec<HouseFigure> {
 
 fn repeats_and_circles(sources: &[Source]) -> Vec<HouseFigure> {
     let (lines, repeated) =
-        repeats::repeated_lines(sources.iter().map(|source| source.code.as_str()));
+        repeats::repeated_lines(sources.iter().map(|source| source.with_texts.as_str()));
     let circles = circles::files_in_circles(sources);
     let first = circles.first().cloned().unwrap_or_default();
     vec![

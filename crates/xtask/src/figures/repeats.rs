@@ -5,9 +5,9 @@ use std::collections::HashMap;
 /// How many lines in a row make a repeat.
 pub const REPEAT_LINES: usize = 6;
 
-/// How many lines of blanked code there are, and how many of them stand in a repeat: so many lines
-/// of code in a row that are the same elsewhere. Blank lines and those that only bring names in do
-/// not count.
+/// How many lines of code there are, and how many of them stand in a repeat: so many lines in a row
+/// that are the same elsewhere, their texts included, or two lists of names would be a repeat. Blank
+/// lines and those that only bring names in do not count.
 pub fn repeated_lines<'a>(codes: impl Iterator<Item = &'a str>) -> (usize, usize) {
     let files: Vec<Vec<&str>> = codes.map(lines).collect();
     let mut places: HashMap<&[&str], Vec<(usize, usize)>> = HashMap::new();

@@ -7,6 +7,8 @@ pub struct Source {
     pub path: String,
     /// The code line by line, as long as the text but for what only tests use.
     pub code: String,
+    /// The same with its texts: what is to be the same word for word is compared here.
+    pub with_texts: String,
     /// Lines that hold a comment of the documentation, outside tests.
     pub doc_comment_lines: usize,
     /// Lines that begin with any other comment, outside tests.
@@ -40,6 +42,7 @@ impl Source {
     pub fn of(path: &str, text: &str) -> Source {
         let kinds = classify(text);
         let blanked = keep(text, &kinds, |kind| kind == Kind::Code);
+        let with_texts = keep(text, &kinds, |kind| matches!(kind, Kind::Code | Kind::Text));
         let tests = test_names(&blanked);
         let is_test = path
             .split('/')
@@ -54,6 +57,7 @@ impl Source {
         let mut source = Source {
             path: path.to_owned(),
             code: String::with_capacity(blanked.len()),
+            with_texts: String::with_capacity(with_texts.len()),
             doc_comment_lines: 0,
             plain_comment_lines: 0,
             tests,
@@ -70,7 +74,9 @@ impl Source {
                     Some(Kind::PlainComment) => source.plain_comment_lines += 1,
                     _ => {}
                 }
-                source.code.push_str(&blanked[start..start + line.len()]);
+                let bytes = start..start + line.len();
+                source.code.push_str(&blanked[bytes.clone()]);
+                source.with_texts.push_str(&with_texts[bytes]);
             }
             start += line.len();
         }
@@ -292,6 +298,7 @@ mod tests {
         let source = Source::of("crates/a/src/lib.rs", text);
         assert_eq!(source.lines(), 3);
         assert!(!source.code.contains("why"), "{}", source.code);
+        assert!(source.with_texts.starts_with("      \nlet a = \"// {\";  "));
         assert_eq!(source.code.matches('{').count(), 1, "{}", source.code);
         assert!(source.code.contains("<'a>"), "{}", source.code);
         assert_eq!(

@@ -70,17 +70,10 @@ pub fn readme_length(tree: &Tree) -> Vec<Finding> {
 
 /// Nothing names the machine it was made on.
 pub fn machine_paths(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for file in tree.files.iter().filter(|file| file.path != "Cargo.lock") {
-        for (number, line) in file.lines() {
-            for folder in MACHINE_FOLDERS
-                .iter()
-                .filter(|folder| line.contains(**folder))
-            {
-                let message = format!("{folder} is a path of one machine");
-                findings.push(Finding::new(format!("{}:{number}", file.path), message));
-            }
-        }
-    }
-    findings
+    let files = tree.files.iter().filter(|file| file.path != "Cargo.lock");
+    Finding::of_lines(files, |_, line| {
+        let named = MACHINE_FOLDERS.iter().filter(|name| line.contains(**name));
+        let message = |folder: &&str| format!("{folder} is a path of one machine");
+        named.map(message).collect()
+    })
 }

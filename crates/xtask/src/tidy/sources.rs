@@ -68,26 +68,15 @@ pub fn file_length(tree: &Tree) -> Vec<Finding> {
 
 /// Nothing unfinished, and no test that does not run by itself.
 pub fn unfinished(tree: &Tree) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for file in tree
-        .files
-        .iter()
-        .filter(|file| file.path != "Cargo.lock" && !is_binary(file))
-    {
+    let is_text = |file: &&File| file.path != "Cargo.lock" && !is_binary(file);
+    Finding::of_lines(tree.files.iter().filter(is_text), |file, line| {
         let rust = if file.is_rust() { UNFINISHED_RUST } else { &[] };
-        for (number, line) in file.lines() {
-            for mark in rust
-                .iter()
-                .chain(UNFINISHED)
-                .filter(|mark| line.contains(**mark))
-            {
-                let message =
-                    format!("{mark:?} marks unfinished work: finish it or write an issue");
-                findings.push(Finding::new(format!("{}:{number}", file.path), message));
-            }
-        }
-    }
-    findings
+        let marks = rust.iter().chain(UNFINISHED);
+        let found = marks.filter(|mark| line.contains(**mark));
+        let message =
+            |mark: &&str| format!("{mark:?} marks unfinished work: finish it or write an issue");
+        found.map(message).collect()
+    })
 }
 
 /// Pure crates are given the time and everything else; they do not reach for it.
@@ -119,24 +108,17 @@ pub fn obeyed_rules(tree: &Tree) -> Vec<Finding> {
     let knows = |file: &&File| {
         !file.path.starts_with("crates/sim/") && file.path != "crates/engine/src/rules.rs"
     };
-    let mut findings = Vec::new();
-    for file in tree
-        .files
-        .iter()
-        .filter(|file| file.is_rust())
-        .filter(knows)
-    {
-        for (number, line) in file.lines() {
-            let is_own = line.starts_with("impl") && line.contains(concat!("Rules", " for "));
-            let is_made = line.contains(concat!("Partition::", "obeying("))
-                && file.path != "crates/engine/src/partition.rs";
-            if is_own || is_made {
-                let message = "only the simulator's partitions obey other rules than `Sound`";
-                findings.push(Finding::new(format!("{}:{number}", file.path), message));
-            }
-        }
-    }
-    findings
+    let files = tree.files.iter().filter(|file| file.is_rust());
+    Finding::of_lines(files.filter(knows), |file, line| {
+        let is_own = line.starts_with("impl") && line.contains(concat!("Rules", " for "));
+        let is_made = line.contains(concat!("Partition::", "obeying("))
+            && file.path != "crates/engine/src/partition.rs";
+        let message = "only the simulator's partitions obey other rules than `Sound`";
+        (is_own || is_made)
+            .then(|| message.to_owned())
+            .into_iter()
+            .collect()
+    })
 }
 
 /// Whether the text stands for bytes that are none.

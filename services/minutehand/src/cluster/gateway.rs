@@ -37,14 +37,8 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let results = super::worker::result_topics(&settings.worker)?;
     let tokens = crate::tls::tokens(settings.gateway.tokens_file.clone(), &signals)?;
     let hint = "write tokens to a file and name it in gateway.tokens_file, or listen on 127.0.0.1";
-    let process = Process::start(
-        settings,
-        ("gateway.listen", settings.gateway.listen),
-        &tokens,
-        hint,
-        &signals,
-    )
-    .await?;
+    let listen = ("gateway.listen", settings.gateway.listen);
+    let process = Process::start(settings, listen, &tokens, hint, &signals).await?;
 
     let mut stop_asked = pin!(signals.asked_to_stop());
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
@@ -53,35 +47,17 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         process.end().await;
         return Ok(());
     };
-    let (Connected { timetable, ledger }, directory) = connected?;
+    let (stored, directory) = connected?;
     let lease_places = lease_places(settings, &process, &remote, &cluster_token)?;
     let asking = RemoteOwners::new(remote, addresses(directory.owners()));
     let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
 
-    let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
     let queue = Arc::new(KafkaQueue::new(Arc::clone(&client)));
     let rulebook = Arc::new(KafkaRulebook::new(Arc::clone(&client)));
     let gates = Gates::new(rulebook.clone());
-    let leases = leases(
-        settings,
-        &queue,
-        (gates, results),
-        process.ending.subscribe(),
-    );
-    let stores = Stores {
-        log: log.clone(),
-        timetable: timetable.clone(),
-        ledger,
-        queue: queue.clone(),
-        history: Arc::new(KafkaHistory::new(client)),
-    };
-    let troubles = health::watch_stores(vec![
-        Box::new(health::LogProbe(log)),
-        Box::new(health::TimetableProbe {
-            name: store.describe().name,
-            timetable,
-        }),
-    ]);
+    let ending = process.ending.subscribe();
+    let leases = leases(settings, &queue, (gates, results), ending);
+    let (stores, troubles) = stores_of_callers(client, &queue, stored, store.describe().name);
     let limits = Limits {
         apply_wait_ms_max: settings.gateway.apply_wait_ms_max,
         ..Limits::default()
@@ -102,22 +78,14 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         metrics: process.metrics.clone(),
         default_group: settings.worker.group.clone(),
     }));
-    let url = process.url();
-    println!(
-        "{}",
-        greeting(
-            "gateway",
-            &[
-                ("API", format!("{url}/v1")),
-                ("page", format!("{url}/")),
-                ("metrics", format!("{url}/metrics")),
-                (
-                    "region",
-                    format!("{}, {partitions} partitions", etcd.region)
-                ),
-            ],
-        )
-    );
+    let (url, region) = (process.url(), &etcd.region);
+    let facts = [
+        ("API", format!("{url}/v1")),
+        ("page", format!("{url}/")),
+        ("metrics", format!("{url}/metrics")),
+        ("region", format!("{region}, {partitions} partitions")),
+    ];
+    println!("{}", greeting("gateway", &facts));
     service_manager::ready();
     let mut directory_failed = directory.failed();
     let mut reason = None;
@@ -130,6 +98,26 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     queue.close().await;
     drop(directory);
     reason.map_or(Ok(()), |reason| Err(Failure::new(Exit::Failed, reason)))
+}
+
+/// What the API works with, and what is told of a store that does not answer.
+fn stores_of_callers(
+    client: Arc<Client>,
+    queue: &Arc<KafkaQueue>,
+    Connected { timetable, ledger }: Connected,
+    timetable_name: &'static str,
+) -> (Stores, watch::Receiver<Vec<String>>) {
+    let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
+    let timetable_of = (timetable_name, timetable.clone());
+    let troubles = health::watch(log.clone(), timetable_of);
+    let stores = Stores {
+        log,
+        timetable,
+        ledger,
+        queue: queue.clone(),
+        history: Arc::new(KafkaHistory::new(client)),
+    };
+    (stores, troubles)
 }
 
 /// Groups on queues that are leased from at once: each has a thread and a consumer.

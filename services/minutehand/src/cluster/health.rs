@@ -26,7 +26,7 @@ pub(super) trait Probe: Send + Sync {
 }
 
 /// Kafka, by the bounds of one log.
-pub(super) struct LogProbe(pub(super) Arc<dyn CommandLog>);
+struct LogProbe(Arc<dyn CommandLog>);
 
 #[async_trait]
 impl Probe for LogProbe {
@@ -40,10 +40,10 @@ impl Probe for LogProbe {
 }
 
 /// The store of the timetable, by its own question.
-pub(super) struct TimetableProbe {
+struct TimetableProbe {
     /// The store's name.
-    pub(super) name: &'static str,
-    pub(super) timetable: Arc<dyn Timetable>,
+    name: &'static str,
+    timetable: Arc<dyn Timetable>,
 }
 
 #[async_trait]
@@ -55,6 +55,18 @@ impl Probe for TimetableProbe {
     async fn ask(&self) -> Result<(), PortError> {
         self.timetable.probe(SystemClock.now()).await
     }
+}
+
+/// Asks the log and the timetable, which has a name, for as long as somebody listens: what does not
+/// answer, in words.
+pub(super) fn watch(
+    log: Arc<dyn CommandLog>,
+    (name, timetable): (&'static str, Arc<dyn Timetable>),
+) -> watch::Receiver<Vec<String>> {
+    watch_stores(vec![
+        Box::new(LogProbe(log)),
+        Box::new(TimetableProbe { name, timetable }),
+    ])
 }
 
 /// Asks for as long as somebody listens: what does not answer, in words.

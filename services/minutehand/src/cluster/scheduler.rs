@@ -8,11 +8,11 @@ use std::sync::Arc;
 use minutehand_cli::{Exit, Failure};
 use minutehand_engine::{Phase, StopReason};
 use minutehand_etcd::{EtcdConfig, EtcdCoordinator, MemberConfig};
-use minutehand_http::{NodeConfig, node_router};
+use minutehand_http::{NodeConfig, Tokens, node_router};
 use minutehand_kafka::{BrokerClock, Client, KafkaLog, KafkaSink};
 use minutehand_model::PartitionId;
 use minutehand_node::{Node, OwnerQueries, OwnerStores, Owners, Readiness, SystemClock};
-use minutehand_ports::{Connected, Coordinator, TimetableStore};
+use minutehand_ports::{Connected, Coordinator, StoreDescription, TimetableStore};
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
@@ -31,14 +31,8 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let (etcd, partitions) = (configs::etcd(settings)?, settings.cluster.partitions);
     let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
-    let process = Process::start(
-        settings,
-        ("scheduler.listen", settings.scheduler.listen),
-        &tokens,
-        hint,
-        &signals,
-    )
-    .await?;
+    let listen = ("scheduler.listen", settings.scheduler.listen);
+    let process = Process::start(settings, listen, &tokens, hint, &signals).await?;
     let member = configs::member(settings, process.address)?;
 
     let mut stop_asked = pin!(signals.asked_to_stop());
@@ -55,26 +49,11 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         process.end().await;
         return Ok(());
     };
-    let (Connected { timetable, ledger }, coordinator) = connected?;
+    let (stored, coordinator) = connected?;
     let coordinator = Arc::new(coordinator);
 
-    let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
-    let sink = Arc::new(KafkaSink::new(client));
-    let stores = OwnerStores {
-        log: log.clone(),
-        sink,
-        timetable: timetable.clone(),
-        ledger,
-    };
-    let at = store.describe();
-    let owners = Owners::new(partitions);
-    let troubles = health::watch_stores(vec![
-        Box::new(health::LogProbe(log)),
-        Box::new(health::TimetableProbe {
-            name: at.name,
-            timetable,
-        }),
-    ]);
+    let (at, owners) = (store.describe(), Owners::new(partitions));
+    let (stores, troubles) = stores_of_owners(client, stored, at.name);
     let node = Node::new(
         configs::engine(settings),
         coordinator.clone(),
@@ -86,55 +65,19 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let (stop, stopping) = watch::channel(false);
     let mut running = tokio::spawn(node.run(stopping));
 
-    let standing = Standing {
-        owners: owners.clone(),
-        assignment: coordinator.assignment(),
-        placed: coordinator.placed(),
-        troubles,
-    };
-    process.open(node_router(NodeConfig {
-        owners: Some(Arc::new(owners)),
-        tokens,
-        readiness: Arc::new(move || standing.readiness()),
-        metrics: process.metrics.clone(),
-        stopping: process.ending.subscribe(),
-    }));
-    println!(
-        "{}",
-        greeting(
-            "scheduler",
-            &[
-                (
-                    "node",
-                    format!(
-                        "{} of region {}, {partitions} partitions",
-                        member.id, etcd.region
-                    )
-                ),
-                ("reached", member.address.clone()),
-                ("metrics", format!("{}/metrics", process.url())),
-                ("kafka", settings.kafka.brokers.join(", ")),
-                (at.word, at.to_string()),
-                ("etcd", etcd.endpoints.join(", ")),
-            ],
-        )
-    );
+    let standing = Standing::of(&owners, &coordinator, troubles);
+    open(&process, owners, tokens, standing);
+    println!("{}", ready(&process, &member, settings, &at));
     service_manager::ready();
 
     let mut coordinator_failed = coordinator.failed();
-    let mut reason = None;
-    let by_itself = tokio::select! {
-        () = &mut stop_asked => None,
-        ended = &mut running => Some(ended),
-        Ok(failed) = coordinator_failed.wait_for(Option::is_some) => {
-            reason.clone_from(&failed);
-            None
-        }
-        wrong = servers::clock_goes_wrong(&clock) => {
-            reason = Some(wrong);
-            None
-        }
-    };
+    let (mut by_itself, mut reason) = (None, None);
+    tokio::select! {
+        () = &mut stop_asked => {}
+        ended = &mut running => by_itself = Some(ended),
+        Ok(failed) = coordinator_failed.wait_for(Option::is_some) => reason.clone_from(&failed),
+        wrong = servers::clock_goes_wrong(&clock) => reason = Some(wrong),
+    }
     // The others take over what this one gives up, while its lease still holds the rest.
     coordinator.withdraw();
     stop.send_replace(true);
@@ -148,6 +91,56 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         Some(reason) => Err(Failure::new(Exit::Failed, reason)),
         None => result(ended),
     }
+}
+
+/// What owners work with, and what is told of a store that does not answer.
+fn stores_of_owners(
+    client: Arc<Client>,
+    Connected { timetable, ledger }: Connected,
+    timetable_name: &'static str,
+) -> (OwnerStores, watch::Receiver<Vec<String>>) {
+    let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
+    let timetable_of = (timetable_name, timetable.clone());
+    let troubles = health::watch(log.clone(), timetable_of);
+    let sink = Arc::new(KafkaSink::new(client));
+    let stores = OwnerStores {
+        log,
+        sink,
+        timetable,
+        ledger,
+    };
+    (stores, troubles)
+}
+
+/// Takes questions of gateways, and tells how it stands.
+fn open(process: &Process, owners: Owners, tokens: Tokens, standing: Standing) {
+    process.open(node_router(NodeConfig {
+        owners: Some(Arc::new(owners)),
+        tokens,
+        readiness: Arc::new(move || standing.readiness()),
+        metrics: process.metrics.clone(),
+        stopping: process.ending.subscribe(),
+    }));
+}
+
+/// The first lines a person sees.
+fn ready(
+    process: &Process,
+    member: &MemberConfig,
+    settings: &Settings,
+    timetable: &StoreDescription,
+) -> String {
+    let (region, partitions) = (&settings.cluster.region, settings.cluster.partitions);
+    let node = format!("{} of region {region}, {partitions} partitions", member.id);
+    let facts = [
+        ("node", node),
+        ("reached", member.address.clone()),
+        ("metrics", format!("{}/metrics", process.url())),
+        ("kafka", settings.kafka.brokers.join(", ")),
+        (timetable.word, timetable.to_string()),
+        ("etcd", settings.etcd.endpoints.join(", ")),
+    ];
+    greeting("scheduler", &facts)
 }
 
 /// The servers of a scheduler.
@@ -211,6 +204,19 @@ struct Standing {
 }
 
 impl Standing {
+    fn of(
+        owners: &Owners,
+        coordinator: &EtcdCoordinator,
+        troubles: watch::Receiver<Vec<String>>,
+    ) -> Standing {
+        Standing {
+            owners: owners.clone(),
+            assignment: coordinator.assignment(),
+            placed: coordinator.placed(),
+            troubles,
+        }
+    }
+
     /// Ready when every partition assigned here fires and every store answers. Where there are more
     /// nodes than partitions that may be none.
     fn readiness(&self) -> Readiness {

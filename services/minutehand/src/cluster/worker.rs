@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
-use minutehand_http::{NodeConfig, node_router};
+use minutehand_http::{NodeConfig, Tokens, node_router};
 use minutehand_kafka::{Client, KafkaQueue, KafkaRulebook};
 use minutehand_model::QueueName;
 use minutehand_node::Readiness;
@@ -25,30 +25,17 @@ use crate::signals::{Signals, unless};
 /// Runs until SIGINT or SIGTERM, then lets running handlers end.
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let (kafka, queues, executors) = (
-        configs::kafka(settings)?,
-        queues(settings)?,
-        executors(settings)?,
-    );
+    let (kafka, queues) = (configs::kafka(settings)?, queues(settings)?);
+    let executors = executors(settings)?;
     let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
-    let process = Process::start(
-        settings,
-        ("worker.listen", settings.worker.listen),
-        &tokens,
-        hint,
-        &signals,
-    )
-    .await?;
+    let listen = ("worker.listen", settings.worker.listen);
+    let process = Process::start(settings, listen, &tokens, hint, &signals).await?;
 
     let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     let mut stop_asked = pin!(signals.asked_to_stop());
-    let Some(connected) = unless(
-        &mut stop_asked,
-        servers::kafka(&process.waiting, settings, &client),
-    )
-    .await
-    else {
+    let connecting = servers::kafka(&process.waiting, settings, &client);
+    let Some(connected) = unless(&mut stop_asked, connecting).await else {
         process.end().await;
         return Ok(());
     };
@@ -58,10 +45,9 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let port: Arc<dyn ExecutionQueue> = queue.clone();
     let (stop, stopping) = watch::channel(false);
     let observer = Observer::new(false);
-    let group = settings.worker.group.clone();
     tokio::spawn(Arc::clone(&observer).watch(
         Arc::clone(&port),
-        group.clone(),
+        settings.worker.group.clone(),
         gates.clone(),
         stopping.clone(),
     ));
@@ -69,29 +55,8 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let mut running = tokio::spawn(worker.run(crate::signals::until_true(stopping)));
 
     let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
-    process.open(node_router(NodeConfig {
-        owners: None,
-        tokens,
-        readiness: Arc::new(move || match troubles.borrow().clone() {
-            troubles if troubles.is_empty() => Readiness::Ready,
-            troubles => Readiness::NotReady(troubles),
-        }),
-        metrics: process.metrics.clone(),
-        stopping: process.ending.subscribe(),
-    }));
-    let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
-    println!(
-        "{}",
-        greeting(
-            "worker",
-            &[
-                ("queues", names.join(", ")),
-                ("group", group),
-                ("metrics", format!("{}/metrics", process.url())),
-                ("kafka", settings.kafka.brokers.join(", ")),
-            ],
-        )
-    );
+    open(&process, tokens, troubles);
+    println!("{}", ready(&process, settings, queues));
     service_manager::ready();
     let by_itself = tokio::select! {
         () = &mut stop_asked => None,
@@ -112,6 +77,32 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
             format!("the worker failed: {error}"),
         )),
     }
+}
+
+/// Tells how it stands.
+fn open(process: &Process, tokens: Tokens, troubles: watch::Receiver<Vec<String>>) {
+    process.open(node_router(NodeConfig {
+        owners: None,
+        tokens,
+        readiness: Arc::new(move || match troubles.borrow().clone() {
+            troubles if troubles.is_empty() => Readiness::Ready,
+            troubles => Readiness::NotReady(troubles),
+        }),
+        metrics: process.metrics.clone(),
+        stopping: process.ending.subscribe(),
+    }));
+}
+
+/// The first lines a person sees.
+fn ready(process: &Process, settings: &Settings, queues: &[QueueName]) -> String {
+    let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
+    let facts = [
+        ("queues", names.join(", ")),
+        ("group", settings.worker.group.clone()),
+        ("metrics", format!("{}/metrics", process.url())),
+        ("kafka", settings.kafka.brokers.join(", ")),
+    ];
+    greeting("worker", &facts)
 }
 
 fn queues(settings: &Settings) -> Result<&[QueueName], Failure> {

@@ -11,8 +11,8 @@ use minutehand_ports::ExecutionQueue;
 use minutehand_worker::{
     GROUP_DEFAULT, Gates, GivenDues, Handler, Idleness, Leases, LeasesConfig, Places, Worker,
 };
-use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::executors::Executors;
 use crate::observer::Observer;
@@ -79,11 +79,29 @@ impl Shared {
             leases,
         )
     }
+
+    /// Begins the workers of all queues, which wait until it is told what they run.
+    pub(super) fn begin(
+        self,
+        store: &Arc<EmbeddedStore>,
+        config: &WorkerConfig,
+        runs_max: usize,
+        stopping: &watch::Receiver<bool>,
+    ) -> (oneshot::Sender<Executors>, JoinHandle<()>) {
+        let (known, executors_known) = oneshot::channel();
+        let (store, config, stopping) = (store.clone(), config.clone(), stopping.clone());
+        let workers = tokio::spawn(async move {
+            if let Ok(executors) = executors_known.await {
+                run(store, executors, config, runs_max, self, stopping).await;
+            }
+        });
+        (known, workers)
+    }
 }
 
 /// Runs workers until `shutdown` turns true and all of them have drained. A queue has one as long
 /// as there is something to do in it. At most `runs_max` runs are in progress at once.
-pub(super) async fn run(
+async fn run(
     store: Arc<EmbeddedStore>,
     executors: Executors,
     config: WorkerConfig,

@@ -94,14 +94,7 @@ impl Gateway {
             from,
             to,
         };
-        let offset = self
-            .append_and_wait(schedule.partition, vec![command])
-            .await?;
-        Ok(RunRequested {
-            partition: schedule.partition,
-            offset,
-            runs,
-        })
+        Ok(self.request_runs(schedule.partition, command, runs).await?)
     }
 
     /// Lets what is left of a backfill not run. What of it runs already goes on.
@@ -149,11 +142,19 @@ impl Gateway {
             namespace,
             schedule: id,
         };
-        let offset = self
-            .append_and_wait(schedule.partition, vec![command])
-            .await?;
+        self.request_runs(schedule.partition, command, runs).await
+    }
+
+    /// Appends a command that concerns so many runs.
+    async fn request_runs(
+        &self,
+        partition: PartitionId,
+        command: Command,
+        runs: usize,
+    ) -> Result<RunRequested, LookupError> {
+        let offset = self.append_and_wait(partition, vec![command]).await?;
         Ok(RunRequested {
-            partition: schedule.partition,
+            partition,
             offset,
             runs,
         })

@@ -53,12 +53,6 @@ impl Gateway {
         for (index, answer) in join_all(appends).await.into_iter().flatten() {
             answers[index] = Some(answer);
         }
-        let unanswered = || {
-            Err(CreateError::Unavailable(not_ready(
-                PartitionId::own(0),
-                None,
-            )))
-        };
         answers
             .into_iter()
             .map(|answer| answer.unwrap_or_else(unanswered))
@@ -138,12 +132,6 @@ impl Gateway {
     /// # Errors
     /// A refused value, or a log that does not answer.
     pub async fn create_new(&self, task: ValidTask) -> Result<Created, CreateError> {
-        let unanswered = || {
-            Err(CreateError::Unavailable(not_ready(
-                PartitionId::own(0),
-                None,
-            )))
-        };
         self.create(vec![task])
             .await
             .pop()
@@ -195,4 +183,12 @@ fn created(partition: PartitionId, due: Timestamp, offset: LogOffset, existed: b
 /// The log record that creates a task.
 pub(in crate::gateway) fn encode_creation(task: &Task) -> Bytes {
     minutehand_record::command::encode(&Command::Create(minutehand_record::task::record(task)))
+}
+
+/// No partition has answered.
+fn unanswered() -> Result<Created, CreateError> {
+    Err(CreateError::Unavailable(not_ready(
+        PartitionId::own(0),
+        None,
+    )))
 }

@@ -21,6 +21,23 @@ struct Known {
     outcomes: Vec<Outcome>,
 }
 
+impl Known {
+    fn of(
+        partition: PartitionId,
+        offset: Option<LogOffset>,
+        state: TaskState,
+        encoded: Option<Bytes>,
+    ) -> Known {
+        Known {
+            partition,
+            offset,
+            state,
+            encoded,
+            outcomes: Vec::new(),
+        }
+    }
+}
+
 impl Gateway {
     /// Everything known of a task: first what it stands at, then its other due times, the latest
     /// first.
@@ -121,16 +138,7 @@ fn add_stored(
             Fact::Void => (TaskState::Cancelled, None),
         };
         let offset = Some(entry.offset);
-        known.insert(
-            entry.due,
-            Known {
-                partition,
-                offset,
-                state,
-                encoded,
-                outcomes: Vec::new(),
-            },
-        );
+        known.insert(entry.due, Known::of(partition, offset, state, encoded));
     }
 }
 
@@ -156,16 +164,7 @@ fn add_in_memory(
         let encoded = task
             .encoded
             .or_else(|| stored.and_then(|stored| stored.encoded.clone()));
-        known.insert(
-            task.due,
-            Known {
-                partition,
-                offset,
-                state,
-                encoded,
-                outcomes: Vec::new(),
-            },
-        );
+        known.insert(task.due, Known::of(partition, offset, state, encoded));
     }
 }
 

@@ -10,7 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 
-use super::{PoolEnd, PoolObserver, Shop, protocol};
+use super::protocol;
+use super::shop::{PoolEnd, PoolObserver, Shop};
 use crate::process::output::Tail;
 use crate::process::{LAST_OUTPUT_TIME, REASON_OUTPUT_BYTES_MAX, group::ProcessGroup, in_words};
 use crate::run::{Run, StopCause};

@@ -21,18 +21,19 @@
 mod child;
 mod config;
 mod protocol;
+mod shop;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use minutehand_model::choice;
-use tokio::process::Command;
+use minutehand_backoff::Pauses;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::warn;
 
 use self::child::{Exchanged, Fault, Member};
+use self::shop::Shop;
 use crate::handler::{Handler, Verdict};
 use crate::process::confinement::{Confined, CpuLimit};
 use crate::process::guard::Guard;
@@ -40,41 +41,10 @@ use crate::run::{Run, StopCause};
 
 pub use self::config::{PoolConfig, PoolConfigError};
 pub use self::protocol::POOL_PROTOCOL;
+pub use self::shop::{NoPoolObserver, PoolEnd, PoolObserver};
 
-/// The pause after the first child that could not be started, and the longest one.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
-
-choice!(
-    /// Why a child of a pool was ended.
-    PoolEnd, "why" {
-        /// It has had its runs.
-        Retired = "retired",
-        /// Its run was to stop, or the worker ended.
-        Stopped = "stopped",
-        /// It ended during a run, or while it waited for one.
-        Died = "died",
-        /// It said what is not in the protocol, or too much.
-        Garbled = "garbled",
-        /// It was not ready in time, or ended before it was.
-        NotReady = "not-ready",
-    }
-);
-
-/// Is told of the children of a pool. None may block.
-pub trait PoolObserver: Send + Sync + 'static {
-    /// A child was started.
-    fn started(&self) {}
-
-    /// A child has ended, or was ended.
-    fn ended(&self, _why: PoolEnd) {}
-}
-
-/// Watches nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoPoolObserver;
-
-impl PoolObserver for NoPoolObserver {}
+/// Pauses after children that could not be started.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(100), Duration::from_secs(10));
 
 /// Runs executions in children that live on.
 pub struct PoolExecutor {
@@ -84,31 +54,6 @@ pub struct PoolExecutor {
     /// Those that wait for something to do; the last one was used last.
     idle: Mutex<Vec<Member>>,
     starts: Mutex<Starts>,
-}
-
-/// What children are made of.
-struct Shop {
-    command: Vec<String>,
-    folder: Option<String>,
-    start_timeout: Duration,
-    confined: Confined,
-    guard: Guard,
-    observer: Arc<dyn PoolObserver>,
-}
-
-impl Shop {
-    fn program(&self) -> &str {
-        self.command.first().map_or("", String::as_str)
-    }
-
-    fn command(&self) -> Command {
-        let arguments = self.command.get(1..).unwrap_or_default();
-        let mut command = self.confined.command(self.program(), arguments, &[]);
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
-        }
-        command
-    }
 }
 
 /// How starting goes.
@@ -123,9 +68,8 @@ struct Starts {
 
 impl Starts {
     fn failed(&mut self, reason: String, now: Instant) {
-        let pause = PAUSE_MIN.saturating_mul(1 << self.failed_in_a_row.min(10));
-        self.failed_in_a_row += 1;
-        self.next_at = Some(now + pause.min(PAUSE_MAX));
+        self.failed_in_a_row = self.failed_in_a_row.saturating_add(1);
+        self.next_at = Some(now + PAUSES.after(self.failed_in_a_row));
         self.reason = reason;
     }
 }
