@@ -43,11 +43,11 @@ const KEY_BYTES_MAX: usize = 255;
     post, path = routes::TASKS, tag = "tasks", operation_id = "createTask",
     summary = "Create a task",
     description = "Answered when the task is durable. The same id and due time twice is one task. An \
-        `Idempotency-Key` is remembered for a day: the same request is answered again, another one is refused.",
+        `Idempotency-Key` is remembered for a day: the same request is answered again, another one is refused. The \
+        task's runs belong to the trace of the request (`traceparent`), unless its own headers name one.",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("Idempotency-Key" = Option<String>, Header, description = "At most 255 visible ASCII characters"),
-        ("traceparent" = Option<String>, Header, description = "The trace that the task's runs belong to, unless its own headers name one"),
     ),
     request_body = NewTask<'static>,
     responses(
