@@ -16,13 +16,16 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Figure;
-use crate::end_to_end::{Counts, Failure, Rig};
+use crate::end_to_end::{Counts, Failure, Rig, Work};
 use crate::engine::sample_task;
 
 /// The child of the pool: the example that is shipped.
 const CHILD: &str = include_str!("../../examples/pool/pool.py");
 /// Children of the pool.
 const CHILDREN: usize = 2;
+/// Runs in progress at once, as a worker's settings have it: more of them are connections that the
+/// process may not open.
+const RUNS_MAX: usize = 256;
 /// Endpoints that answer at once, beside the one that does not.
 const GOOD_ENDPOINTS: u64 = 100;
 /// How long the slow endpoint takes.
@@ -51,8 +54,10 @@ impl<H: Handler> Handler for Counted<H> {
             let late_ms = SystemClock.now().millis_since(run.task().due);
             self.counts.lateness.record(late_ms);
             self.counts.ran.fetch_add(1, Ordering::Relaxed);
-            if !matches!(verdict, Verdict::Success { .. }) {
-                self.failed.fetch_add(1, Ordering::Relaxed);
+            if !matches!(verdict, Verdict::Success { .. })
+                && self.failed.fetch_add(1, Ordering::Relaxed) == 0
+            {
+                eprintln!("the first run that failed: {verdict:?}");
             }
         }
         verdict
@@ -77,7 +82,11 @@ async fn rate_of(
         failed: Arc::clone(&failed),
         left_out: None,
     };
-    let rig = Rig::of(folder, Arc::new(counted), counts).await?;
+    let work = Work {
+        runs_max: RUNS_MAX,
+        has_gates: false,
+    };
+    let rig = Rig::working(folder, Arc::new(counted), counts, work).await?;
     let warm_up = tasks / 10;
     rig.create_tasks(0..warm_up, &task).await?;
     rig.until_settled(warm_up).await?;

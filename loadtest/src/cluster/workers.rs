@@ -167,13 +167,13 @@ struct Read {
 async fn committed(client: &Arc<Client>, topic: &str, records: u64) -> Result<Read, Failure> {
     let topic = topic.to_owned();
     let reading = move |client: &Client| -> Result<Read, Failure> {
+        // From the beginning: what is fetched ahead is work as well.
+        let began = Instant::now();
         let reader = RawReader::open(client, &topic)?;
-        let (mut count, mut began, mut ended) = (0_u64, None, Instant::now());
-        let mut last = Instant::now();
+        let (mut count, mut ended, mut last) = (0_u64, began, began);
         while last.elapsed() < SILENCE {
             let brought = reader.poll(Duration::from_millis(100), 10_000, |_| ())? as u64;
             if brought > 0 {
-                began.get_or_insert_with(Instant::now);
                 last = Instant::now();
             }
             count += brought;
@@ -181,7 +181,7 @@ async fn committed(client: &Arc<Client>, topic: &str, records: u64) -> Result<Re
                 ended = last;
             }
         }
-        let took = ended - began.unwrap_or(ended);
+        let took = ended - began;
         Ok(Read {
             count,
             rate: records as f64 / took.as_secs_f64(),
