@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use minutehand_model::limits::{
     CHAIN_BYTES_MAX, CHAIN_DELAY_MS_MAX, CHAIN_DEPTH_MAX, CHAIN_HEADERS_MAX,
 };
-use minutehand_model::{Branch, Chain, Guarantee, Precision, RetryPolicy};
+use minutehand_model::{Branch, Chain, Guarantee, Precision};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -116,10 +116,7 @@ impl<'a> NewChainedTask<'a> {
             delay_ms,
             payload: body_of(self.payload, base64)?,
             headers: headers.unwrap_or_default(),
-            retry: self
-                .retry
-                .as_ref()
-                .map_or(Ok(RetryPolicy::default()), Retry::policy)?,
+            retry: Retry::policy_of(self.retry.as_ref())?,
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
             chain: chain(self.on_success.as_deref(), self.on_failure.as_deref())?,

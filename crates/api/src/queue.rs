@@ -165,13 +165,13 @@ const BREAKER_PROBE_MS: i64 = 30_000;
 
 impl QueueBreaker<'_> {
     fn parse(&self) -> Result<Breaker, InvalidField> {
-        let failures = between("breaker.failures", Some(self.failures), FAILURES_MAX)?;
+        let failures = between("breaker.failures", self.failures, FAILURES_MAX)?;
         let probe = self.probe_every.as_ref().map(|every| {
             let field = "breaker.probe_every";
             within(field, every, PROBE_EVERY_MS_MIN, PROBE_EVERY_MS_MAX)
         });
         Ok(Breaker {
-            failures_max: failures.unwrap_or(FAILURES_MAX),
+            failures_max: failures,
             probe_every_ms: probe.transpose()?.unwrap_or(BREAKER_PROBE_MS),
             drain_per_second: rate("breaker.drain_per_second", self.drain_per_second)?,
         })
@@ -231,9 +231,10 @@ impl QueueLimit<'_> {
                 Namespace::parse(name).map_err(|error| name_refused("namespaces", name, &error))?;
             Ok((namespace, limit.parse(&format!("namespaces.{name}"))?))
         });
+        let per_key = |given| between("concurrency_per_key", given, PER_KEY_MAX);
         Ok(LimitTerms {
             per_second_max: rate("per_second", self.per_second)?,
-            per_key_max: between("concurrency_per_key", self.concurrency_per_key, PER_KEY_MAX)?,
+            per_key_max: self.concurrency_per_key.map(per_key).transpose()?,
             of_each_namespace: NamespaceRules {
                 per_second_max: rate("namespace_per_second", self.namespace_per_second)?,
                 ..NamespaceRules::default()
@@ -246,7 +247,8 @@ impl QueueLimit<'_> {
 
 impl NamespaceLimit {
     fn parse(&self, field: &str) -> Result<NamespaceRules, InvalidField> {
-        let weight = between(&format!("{field}.weight"), self.weight, WEIGHT_MAX)?;
+        let weight = |given| between(&format!("{field}.weight"), given, WEIGHT_MAX);
+        let weight = self.weight.map(weight).transpose()?;
         Ok(NamespaceRules {
             weight: weight.unwrap_or(NamespaceRules::default().weight),
             per_second_max: rate(&format!("{field}.per_second"), self.per_second)?,
@@ -255,19 +257,18 @@ impl NamespaceLimit {
 }
 
 fn rate(field: &str, given: Option<u64>) -> Result<Option<u32>, InvalidField> {
-    between(field, given, PER_SECOND_MAX)
+    given
+        .map(|given| between(field, given, PER_SECOND_MAX))
+        .transpose()
 }
 
-/// A number from 1 to a limit, where one is given.
-fn between(field: &str, given: Option<u64>, max: u32) -> Result<Option<u32>, InvalidField> {
-    let Some(given) = given else { return Ok(None) };
+/// A number from 1 to a limit.
+fn between(field: &str, given: u64, max: u32) -> Result<u32, InvalidField> {
     let number = u32::try_from(given)
         .ok()
         .filter(|number| (1..=max).contains(number));
     let limit = format!("1 to {max}");
-    number
-        .map(Some)
-        .ok_or_else(|| InvalidField::new(field, "is out of range", limit, given))
+    number.ok_or_else(|| InvalidField::new(field, "is out of range", limit, given))
 }
 
 #[cfg(test)]

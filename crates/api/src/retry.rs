@@ -39,6 +39,14 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// The policy meant; the default one where nothing is said.
+    ///
+    /// # Errors
+    /// Those of [`Retry::policy`].
+    pub(crate) fn policy_of(given: Option<&Retry>) -> Result<RetryPolicy, InvalidField> {
+        given.map_or(Ok(RetryPolicy::default()), Retry::policy)
+    }
+
     /// The policy meant.
     ///
     /// # Errors

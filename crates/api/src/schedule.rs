@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use minutehand_calendar::{ANCHOR_DEFAULT, Zone, split_zone};
 use minutehand_model::{
     ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision,
-    Priority, RecurrenceSpec, RetryPolicy, ScheduleDefinition,
+    Priority, RecurrenceSpec, ScheduleDefinition,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -209,10 +209,7 @@ impl NewSchedule<'_> {
                 .clone()
                 .map(Headers::into_owned)
                 .unwrap_or_default(),
-            retry: self
-                .retry
-                .as_ref()
-                .map_or(Ok(RetryPolicy::default()), Retry::policy)?,
+            retry: Retry::policy_of(self.retry.as_ref())?,
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
             priority: parse_priority(self.priority)?,

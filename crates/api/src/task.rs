@@ -2,8 +2,8 @@
 
 use minutehand_model::limits::DUE_PAST_MS_MAX;
 use minutehand_model::{
-    Choice, Guarantee, MoveMode, Namespace, OrderKey, Precision, Priority, QueueName, RetryPolicy,
-    Task, TaskId, Timestamp,
+    Choice, Guarantee, MoveMode, Namespace, OrderKey, Precision, Priority, QueueName, Task, TaskId,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -153,9 +153,7 @@ impl NewTask<'_> {
             order_key,
             payload,
             headers: self.headers.map(Headers::into_owned).unwrap_or_default(),
-            retry: self
-                .retry
-                .map_or(Ok(RetryPolicy::default()), |retry| retry.policy())?,
+            retry: Retry::policy_of(self.retry.as_ref())?,
             guarantee: self.guarantee.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
             priority: parse_priority(self.priority)?,

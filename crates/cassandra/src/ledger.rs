@@ -8,7 +8,8 @@ use minutehand_record::ledger;
 
 use crate::clock;
 use crate::error::failed;
-use crate::pages::fetch_all;
+use crate::keys::day_of;
+use crate::pages::{each, fetch_all};
 use crate::timetable::{CassandraTimetable, number};
 use crate::write::cql;
 
@@ -103,26 +104,17 @@ impl CassandraTimetable {
         );
         let statement = &self.statements.read_ledger;
         fetch_all(self, statement, values, ROWS_PER_PAGE, action, |rows| {
-            let rows = rows
-                .rows::<(Option<&[u8]>,)>()
-                .map_err(|error| failed(action, error))?;
-            for row in rows {
-                let (content,) = row.map_err(|error| failed(action, error))?;
+            each(rows, action, |(content,): (Option<&[u8]>,)| {
                 let content = content.unwrap_or_default().to_vec().into();
                 let row = ledger::decode(&content).map_err(|error| {
                     PortError::new(ErrorClass::Fatal, action, error.to_string())
                 })?;
                 found.push(row);
-            }
-            Ok(())
+                Ok(())
+            })
         })
         .await
     }
-}
-
-fn day_of(minute: Timestamp) -> Timestamp {
-    let ms = minute.as_millis();
-    Timestamp::from_millis(ms - ms.rem_euclid(DAY_MS))
 }
 
 /// How long a row lives; `None` when its time is over.

@@ -8,6 +8,7 @@
 //! Times are RFC 3339, written in UTC with milliseconds. A namespace comes to be by its first use
 //! unless [`NamespacePolicy::Listed`] says otherwise. Tokens are described at [`Tokens::parse`].
 
+mod accepted;
 mod access;
 mod api;
 mod content;

@@ -1,28 +1,18 @@
 //! Metrics as OpenMetrics has them, from the text format of Prometheus: counters are named without
 //! `_total`, nothing stands between families, and the end is told.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderMap, header};
+
+use crate::accepted::is_listed;
 
 /// What an answer in this format is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Whether the caller would rather have this format: it names it, and does not weigh it with nought.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT).iter();
-    let ranges = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    ranges.map(str::trim).any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let is_named = parts
-            .next()
-            .is_some_and(|kind| kind.eq_ignore_ascii_case("application/openmetrics-text"));
-        let is_refused = |part: &str| {
-            let weight = part.strip_prefix("q=").map(str::parse::<f64>);
-            weight == Some(Ok(0.0))
-        };
-        is_named && !parts.any(is_refused)
-    })
+    is_listed(headers, header::ACCEPT, "application/openmetrics-text")
 }
 
 /// The same metrics.
@@ -44,7 +34,10 @@ pub(crate) fn of(text: &str) -> String {
 }
 
 /// A line as this format has it.
-fn told_as(line: &str, counters: &[&str]) -> String {
+fn told_as<'a>(line: &'a str, counters: &[&str]) -> Cow<'a, str> {
+    if !line.starts_with('#') {
+        return Cow::Borrowed(line);
+    }
     let words = line.splitn(4, ' ').collect::<Vec<_>>();
     match words[..] {
         ["#", what @ ("TYPE" | "HELP"), name, rest] => {
@@ -54,9 +47,9 @@ fn told_as(line: &str, counters: &[&str]) -> String {
                 "HELP" => rest.replace('"', "\\\""),
                 _ => rest.to_owned(),
             };
-            format!("# {what} {} {rest}", family.unwrap_or(name))
+            Cow::Owned(format!("# {what} {} {rest}", family.unwrap_or(name)))
         }
-        _ => line.to_owned(),
+        _ => Cow::Borrowed(line),
     }
 }
 

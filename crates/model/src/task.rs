@@ -80,6 +80,16 @@ impl PartitionId {
         );
         PartitionId::own((hash % u64::from(partitions.max(1))) as u32)
     }
+
+    /// The partition of a task or schedule: that of its key, or of its id where it has none.
+    pub fn of_keyed(
+        namespace: &Namespace,
+        id: &str,
+        key: Option<&OrderKey>,
+        partitions: u32,
+    ) -> PartitionId {
+        PartitionId::of(namespace, key.map_or(id, OrderKey::as_str), partitions)
+    }
 }
 
 /// The schedule and nominal time that a task stems from.
@@ -166,9 +176,8 @@ impl Task {
     /// The partition that it belongs to, of `partitions`: that of its key, or of its id where it
     /// has none.
     pub fn home(&self, partitions: u32) -> PartitionId {
-        let key = self.order_key.as_ref().map(OrderKey::as_str);
-        let placed_by = key.unwrap_or(self.id.as_str());
-        PartitionId::of(&self.namespace, placed_by, partitions)
+        let (id, key) = (self.id.as_str(), self.order_key.as_ref());
+        PartitionId::of_keyed(&self.namespace, id, key, partitions)
     }
 
     /// The due time that its message is named by: that of its first attempt, kept when a dead

@@ -6,8 +6,7 @@ use minutehand_model::{ExecutionId, MessageId, QueueName, Task};
 use minutehand_ports::DeadLetter;
 use serde::Serialize;
 
-/// The header that a webhook is reached by.
-const URL_HEADER: &str = "minutehand-url";
+use crate::webhook::URL_HEADER;
 
 /// Tells of dead letters: for each a task is created in the same step. Its own dead letters, and
 /// those of its queue, are told to nobody, so that it never feeds itself.

@@ -12,7 +12,7 @@ use minutehand_model::{OutcomeKind, QueueName, Task, Timestamp};
 use minutehand_worker::EndedRun;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{
-    Link, Span as _, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider as _,
+    Span as _, SpanKind, Status, TraceContextExt, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
@@ -112,17 +112,20 @@ pub(crate) fn ended(queue: &QueueName, run: EndedRun<'_>) {
     }
     let producer =
         TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(run.task));
-    let span = producer.span().span_context().clone();
-    let mut builder = tracer
+    let produced_by = producer.span().span_context().clone();
+    let builder = tracer
         .span_builder(format!("run {queue}"))
         .with_kind(SpanKind::Consumer)
-        .with_start_time(system_time(run.started_at))
-        .with_attributes(attributes(queue, run));
-    if span.is_valid() {
-        // For collectors that have closed the trace by the time of the run.
-        builder = builder.with_links(vec![Link::with_context(span)]);
-    }
+        .with_start_time(system_time(run.started_at));
     let mut span = tracer.build_with_context(builder, &producer);
+    if !span.is_recording() {
+        return;
+    }
+    span.set_attributes(attributes(queue, run));
+    if produced_by.is_valid() {
+        // For collectors that have closed the trace by the time of the run.
+        span.add_link(produced_by, Vec::new());
+    }
     if !matches!(run.kind, OutcomeKind::Succeeded | OutcomeKind::Cancelled) {
         // Not why: what a handler says may be secret.
         span.set_status(Status::error(run.kind.as_str()));

@@ -18,6 +18,7 @@ use minutehand_model::time::MINUTE_MS;
 use minutehand_node::Readiness;
 
 use super::json;
+use crate::accepted::is_listed;
 use crate::access::{Everywhere, Params};
 use crate::api::{Api, RenderMetrics};
 use crate::content::read_body;
@@ -243,15 +244,7 @@ pub(crate) fn rendered(
 
 /// Whether the caller says that it takes gzip; a weight of nought says that it does not.
 fn takes_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
-    let words = values
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','));
-    words.map(str::trim).any(|word| {
-        let (coding, weight) = word.split_once(';').unwrap_or((word, ""));
-        let weight = weight.trim().trim_start_matches("q=");
-        coding.trim().eq_ignore_ascii_case("gzip") && weight.parse() != Ok(0.0)
-    })
+    is_listed(headers, header::ACCEPT_ENCODING, "gzip")
 }
 
 fn compressed(text: &str) -> std::io::Result<Vec<u8>> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use minutehand_api::InvalidField;
-use minutehand_model::{LogOffset, PartitionId, TaskState, Timestamp};
+use minutehand_model::{LogOffset, OrderKey, PartitionId, TaskState, Timestamp};
 use minutehand_ports::PortError;
 
 /// The partition or a store cannot answer now; trying again later may help.
@@ -73,6 +73,17 @@ pub enum LookupError {
     /// It could not be looked up.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+impl LookupError {
+    /// There is no such task or schedule, of that key where one is named.
+    pub(super) fn not_found(what: &'static str, id: &str, key: Option<&OrderKey>) -> LookupError {
+        let name = match key {
+            Some(key) => format!("{id} of key {key}"),
+            None => id.to_owned(),
+        };
+        LookupError::NotFound { what, name }
+    }
 }
 
 /// Why a listing or another question was not answered.

@@ -48,7 +48,6 @@ pub(super) fn out(
 }
 
 fn ask(id: PartitionId, surroundings: &Surroundings, effect: Effect) -> Option<Asked> {
-    let (auditor, audited) = (surroundings.auditor.clone(), surroundings.stores.clone());
     let OwnerStores {
         log,
         sink,
@@ -109,6 +108,7 @@ fn ask(id: PartitionId, surroundings: &Surroundings, effect: Effect) -> Option<A
             (Operation::WriteRevisions, request, answer.boxed())
         }
         Effect::KeepMinutes { request, tallies } => {
+            let (auditor, audited) = (surroundings.auditor.clone(), surroundings.stores.clone());
             let answer = async move {
                 let kept = auditor.keep(id, audited, tallies).await;
                 kept.map(|()| Input::Done { request }).map_err(passing)

@@ -186,6 +186,18 @@ impl WorkerConfig {
             url: self.dead_letter_url.clone(),
         })
     }
+
+    /// `dev` has no topics that results could go to.
+    pub(crate) fn refuse_result_topics(&self) -> Result<(), Failure> {
+        let Some(ResultTopic { queue, topic }) = self.result_topics.first() else {
+            return Ok(());
+        };
+        let words = format!(
+            "worker.result_topics sends results of {queue} to the topic {topic}, and `dev` has no Kafka; leave it out, or run \
+             `minutehand worker`"
+        );
+        Err(Failure::new(Exit::Usage, words))
+    }
 }
 
 impl Default for WorkerConfig {
@@ -206,20 +218,6 @@ impl Default for WorkerConfig {
             result_topics: Vec::new(),
             output_dir: None,
         }
-    }
-}
-
-impl WorkerConfig {
-    /// `dev` has no topics that results could go to.
-    pub(crate) fn refuse_result_topics(&self) -> Result<(), Failure> {
-        let Some(ResultTopic { queue, topic }) = self.result_topics.first() else {
-            return Ok(());
-        };
-        let words = format!(
-            "worker.result_topics sends results of {queue} to the topic {topic}, and `dev` has no Kafka; leave it out, or run \
-             `minutehand worker`"
-        );
-        Err(Failure::new(Exit::Usage, words))
     }
 }
 

@@ -27,8 +27,8 @@ pub struct ScheduleName {
 
 impl ScheduleName {
     pub(super) fn partition(&self, partitions: u32) -> PartitionId {
-        let key = self.order_key.as_ref().map(OrderKey::as_str);
-        PartitionId::of(&self.namespace, key.unwrap_or(self.id.as_str()), partitions)
+        let (id, key) = (self.id.as_str(), self.order_key.as_ref());
+        PartitionId::of_keyed(&self.namespace, id, key, partitions)
     }
 
     /// Whether a revision of a schedule of its id is one of this schedule: it has its key. One that
@@ -39,12 +39,6 @@ impl ScheduleName {
     }
 
     fn not_found(&self) -> LookupError {
-        LookupError::NotFound {
-            what: "schedule",
-            name: match &self.order_key {
-                Some(key) => format!("{} of key {key}", self.id),
-                None => self.id.to_string(),
-            },
-        }
+        LookupError::not_found("schedule", self.id.as_str(), self.order_key.as_ref())
     }
 }

@@ -1,6 +1,7 @@
 //! What is known of a task: owner's memory, timetable and history, merged by due time.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use bytes::Bytes;
 use minutehand_engine::{KnownState, KnownTask};
@@ -103,13 +104,7 @@ fn was_moved_away(view: &TaskView, all: &[TaskView]) -> bool {
 
 /// There is no such task.
 pub(super) fn not_found(name: &TaskName) -> LookupError {
-    LookupError::NotFound {
-        what: "task",
-        name: match &name.order_key {
-            Some(key) => format!("{} of key {key}", name.id),
-            None => name.id.to_string(),
-        },
-    }
+    LookupError::not_found("task", name.id.as_str(), name.order_key.as_ref())
 }
 
 /// Adds what the timetable says, in order of the offsets: a later fact replaces an earlier one.
@@ -214,8 +209,13 @@ fn view(name: &TaskName, due: Timestamp, known: Known) -> Result<TaskView, Unava
 
 /// A stored task.
 pub(in crate::gateway) fn decode(encoded: &Bytes) -> Result<Task, Unavailable> {
-    minutehand_record::task::decode(encoded).map_err(|error| Unavailable::Corrupt {
+    minutehand_record::task::decode(encoded).map_err(corrupt)
+}
+
+/// A stored task that cannot be read.
+pub(super) fn corrupt(error: impl Display) -> Unavailable {
+    Unavailable::Corrupt {
         what: "a stored task".to_owned(),
         reason: error.to_string(),
-    })
+    }
 }

@@ -18,6 +18,7 @@ use minutehand_model::{
 };
 
 use super::super::step::Step;
+use super::find::corrupt;
 use super::window::{Candidate, Position, Window};
 use crate::gateway::view::listed_as;
 use crate::gateway::wait::not_ready;
@@ -306,11 +307,7 @@ impl Listing<'_> {
             return Ok(true);
         };
         let record = minutehand_record::task::read_record(encoded.clone());
-        let record = record.map_err(|error| Unavailable::Corrupt {
-            what: "a stored task".to_owned(),
-            reason: error.to_string(),
-        })?;
-        Ok(record.queue == *queue)
+        Ok(record.map_err(corrupt)?.queue == *queue)
     }
 
     fn offer(
@@ -324,11 +321,7 @@ impl Listing<'_> {
         if !self.window.wants(due) {
             return Ok(());
         }
-        let name =
-            minutehand_record::task::name(&encoded).map_err(|error| Unavailable::Corrupt {
-                what: "a stored task".to_owned(),
-                reason: error.to_string(),
-            })?;
+        let name = minutehand_record::task::name(&encoded).map_err(corrupt)?;
         let has_prefix = name.id.as_str().starts_with(&self.query.prefix);
         let is_wanted = name.namespace == self.query.namespace && has_prefix;
         if is_wanted && self.goes_to_queue(&encoded)? {

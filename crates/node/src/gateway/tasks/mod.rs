@@ -34,9 +34,8 @@ impl TaskName {
 
     /// The partition of its key, or of its id where it has none.
     fn partition(&self, partitions: u32) -> PartitionId {
-        let key = self.order_key.as_ref().map(OrderKey::as_str);
-        let placed_by = key.unwrap_or(self.id.as_str());
-        PartitionId::of(&self.namespace, placed_by, partitions)
+        let (id, key) = (self.id.as_str(), self.order_key.as_ref());
+        PartitionId::of_keyed(&self.namespace, id, key, partitions)
     }
 
     /// The partitions it may live in: its own and, when its id is that of a schedule's run, the
