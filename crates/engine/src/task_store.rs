@@ -265,10 +265,11 @@ impl TaskStore {
         self.pages[(index.0 >> PAGE_BITS) as usize].body(self.get(index))
     }
 
-    /// A fact goes to the calendar queue; whether it was not there.
+    /// A fact goes to the calendar queue, unless it is there or was: what F has passed waits for its
+    /// block at most, also when the look-ahead comes to its time again. Whether it goes there.
     pub(crate) fn come_near(&mut self, index: TaskIndex) -> bool {
         let fact = self.get_mut(index);
-        let comes = !fact.is(flag::NEAR);
+        let comes = fact.is_far();
         if comes {
             fact.flags |= flag::NEAR;
             self.near_bytes += self.get(index).bytes();
@@ -492,6 +493,10 @@ impl TaskStore {
                 );
             }
             let StoredFact { offset, flags, .. } = *self.facts.at(index);
+            assert!(
+                flags & (flag::NEAR | flag::WRITING) == 0,
+                "fact {index} is forgotten while a queue or a write names it"
+            );
             if flags & flag::UNSETTLED != 0 {
                 settled(offset);
             }

@@ -100,6 +100,18 @@ fn facts_are_found_and_removed_wherever_in_the_chain_they_stand() {
     }
 }
 
+/// A clock that ran ahead let F pass it; when it is set back the look-ahead comes to its time
+/// again, and to what still waits for its block.
+#[test]
+fn what_f_has_passed_never_comes_near_again() {
+    let mut store = store();
+    let waits = insert(&mut store, fact(1, 100, 1, flag::WRITING)).unwrap();
+    assert!(store.come_near(waits), "nothing has passed it yet");
+    assert!(!store.come_near(waits), "it is there already");
+    store.pass(waits);
+    assert!(!store.come_near(waits), "it would be forgotten in there");
+}
+
 /// A clock that ran ahead lets everything be forgotten at once; a creation that waits for its
 /// tick is still there, and with it what the log said after it.
 #[test]
