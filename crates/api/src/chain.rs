@@ -136,7 +136,7 @@ fn beneath(branch: Branch, invalid: InvalidField) -> InvalidField {
 ///
 /// # Errors
 /// The first field that breaks a limit.
-pub fn validate_chain(chain: &Chain) -> Result<(), InvalidField> {
+pub(crate) fn validate_chain(chain: &Chain) -> Result<(), InvalidField> {
     let top = || match chain.on_success {
         Some(_) => Branch::Success.field(),
         None => Branch::Failure.field(),

@@ -27,7 +27,7 @@ mod time;
 mod validate;
 
 pub use answers::*;
-pub use chain::{ChainedTask, NewChainedTask, validate_chain};
+pub use chain::{ChainedTask, NewChainedTask};
 pub use definition::{Preview, ValidDefinition};
 pub use duration::{Duration, duration_text};
 pub use headers::Headers;

@@ -26,6 +26,16 @@ impl ValidTask {
     /// # Errors
     /// The first field that does not.
     pub fn new(task: Task, now: Timestamp) -> Result<ValidTask, InvalidField> {
+        validate_action(&task.payload, &task.headers, task.retry)?;
+        ValidTask::with_a_record(task, now)
+    }
+
+    /// The same where what is delivered is a record that comes out as it came in, which has limits
+    /// of its own.
+    ///
+    /// # Errors
+    /// As [`ValidTask::new`], but for what is delivered.
+    pub fn with_a_record(task: Task, now: Timestamp) -> Result<ValidTask, InvalidField> {
         if task.origin.is_none() && names_a_run(task.id.as_str()) {
             let limit = "an id that does not end with @ and a time, as those of schedules' runs do";
             return Err(InvalidField::new(
@@ -36,7 +46,6 @@ impl ValidTask {
             ));
         }
         validate_due("due_at", task.due, now)?;
-        validate_action(&task.payload, &task.headers, task.retry)?;
         validate_chain(&task.chain)?;
         Ok(ValidTask(task))
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use minutehand_api::{InvalidField, NewChainedTask, Retry, choice, validate_chain};
+use minutehand_api::{InvalidField, NewChainedTask, Retry, choice};
 use minutehand_model::{Chain, Choice, RetryPolicy};
 
 use crate::Refusal;
@@ -198,12 +198,10 @@ impl<'a> Controls<'a> {
             read.map(|next| next.map(Box::new))
                 .map_err(|unread| Refusal::from(unread).within(&self.name(word)))
         };
-        let chain = Chain {
+        Ok(Chain {
             on_success: next("on-success")?,
             on_failure: next("on-failure")?,
-        };
-        validate_chain(&chain).map_err(|invalid| self.refused(invalid))?;
-        Ok(chain)
+        })
     }
 
     /// The retry policy.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use minutehand_api::json::shortened;
 use minutehand_api::{
-    Duration, ValidDefinition, due_time, is_instruction, name_refused, parse_key, parse_priority,
-    parse_queue, validate_due, validate_instruction,
+    Duration, ValidDefinition, ValidTask, due_time, is_instruction, name_refused, parse_key,
+    parse_priority, parse_queue, validate_instruction,
 };
 use minutehand_model::limits::{
     HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
@@ -52,7 +52,10 @@ pub(crate) fn understand(input: &Input<'_>, event: Option<Event<'_>>) -> Result<
         Some(expression) => Command::Revise(Box::new(schedule(
             namespace, id, action, &controls, expression,
         )?)),
-        None => Command::Create(task::record(&single(namespace, id, action, &controls)?)),
+        None => {
+            let task = single(namespace, id, action, &controls)?;
+            Command::Create(task::record(&task))
+        }
     };
     Ok(command::encode(&command))
 }
@@ -211,16 +214,17 @@ fn single(
     id: Id<'_>,
     action: ActionTemplate,
     controls: &Controls<'_>,
-) -> Result<Task, Refusal> {
+) -> Result<ValidTask, Refusal> {
     controls.refuse(&["tz", "dst", "schedule-id", "revision"], CRON_ONLY)?;
-    let due = due(id.input, controls)?;
+    let (due, now) = (due(id.input, controls)?, id.input.now());
     let text = id.text(controls.get("id"));
     let id = TaskId::parse(&text)
         .map_err(|error| Refusal::from(name_refused(&controls.name("id"), &text, &error)))?;
-    Ok(Task {
+    let task = Task {
         chain: controls.chain()?,
         ..action.into_task(namespace, id, due)
-    })
+    };
+    ValidTask::with_a_record(task, now).map_err(|invalid| controls.refused(invalid))
 }
 
 fn due(input: &Input<'_>, controls: &Controls<'_>) -> Result<Timestamp, Refusal> {
@@ -228,10 +232,7 @@ fn due(input: &Input<'_>, controls: &Controls<'_>) -> Result<Timestamp, Refusal>
     match (controls.get("due-at"), controls.get("delay")) {
         (Some(due_at), None) => {
             let due = match epoch_ms(due_at) {
-                Some(ms) => {
-                    let due = Timestamp::from_millis(ms);
-                    validate_due("due_at", due, now).map(|()| due)
-                }
+                Some(ms) => Ok(Timestamp::from_millis(ms)),
                 None => due_time(Some(due_at), None, now),
             };
             due.map_err(|invalid| controls.refused(invalid))

@@ -317,6 +317,11 @@ fn a_refused_record_says_which_header_and_why() {
         "refused: minutehand-tz: does not belong here; it is a setting of minutehand-cron, given UTC",
     );
     check(
+        &delayed().with("minutehand-id", "nightly@2027-01-01T00:00:00Z"),
+        "refused: minutehand-id: has the form of a schedule's run; an id that does not end with @ and a time, as those \
+         of schedules' runs do, given nightly@2027-01-01T00:00:00Z",
+    );
+    check(
         &queued("minutehand-cron", "@daily").with("minutehand-id", "x"),
         "refused: minutehand-id: does not belong here; a record with minutehand-cron has a minutehand-schedule-id, \
          given x",
