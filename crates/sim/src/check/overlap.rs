@@ -6,7 +6,7 @@ use minutehand_model::{MisfirePolicy, OverlapPolicy, RunCause, ScheduleDefinitio
 
 use super::course::{Course, Rests, SKEW_MS_MAX, Story, has_calm_clocks};
 use super::policies::promises;
-use super::revisions::{Expected, Life, ScheduleRun, lives_with_runs};
+use super::revisions::{Expected, Life, Reign, ScheduleRun, lives_with_runs};
 use crate::journal::{Journal, PartitionJournal, Said};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
@@ -313,11 +313,20 @@ fn check_triggers_left(story: &Story<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether what waits between two ticks may have been replaced by something newer.
+/// Whether what waits between two ticks may have been replaced by something newer, also by what an
+/// earlier revision still owed then, which keeps to the policies of that one.
 fn may_be_replaced(story: &Story<'_>, first: usize, last: usize) -> bool {
     let replaces = |overlap: OverlapPolicy| promises(overlap).replaces;
+    let still_owes = |reign: &&Reign| {
+        let definition = reign.definition.as_ref();
+        let jitter_ms = definition.map_or(0, |definition| definition.jitter_ms);
+        let end = reign.until.plus_millis(jitter_ms);
+        let (_, passed) = story.passed_by(reign.after, end, reign.offset);
+        story.about.applied_by(reign.offset) < first && first <= passed
+    };
     let mut ruled = story
         .ruling_between(first, last)
+        .chain(story.life.reigns.iter().filter(still_owes))
         .filter_map(|reign| reign.definition.as_ref());
     let is_brought = || {
         story.about.log.iter().any(|record| {
