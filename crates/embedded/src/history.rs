@@ -1,5 +1,7 @@
 //! Outcomes of attempts and dead letters.
 
+mod ended;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -17,9 +19,6 @@ use crate::state::{NewRows, State};
 use crate::store::{Applied, EmbeddedStore};
 use crate::writes::Writes;
 
-/// Most ends that are looked at for one page.
-const ENDED_LOOKED_AT_MAX: usize = 10_000;
-
 #[async_trait]
 impl History for EmbeddedStore {
     async fn outcomes(&self, key: TaskKey) -> Result<Vec<Outcome>, PortError> {
@@ -34,7 +33,7 @@ impl History for EmbeddedStore {
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
         let query = query.clone();
         self.read("list ends of attempts", move || {
-            ended(&spaces, &shared, &query)
+            ended::page(&spaces, &shared, &query)
         })
         .await
     }
@@ -85,43 +84,6 @@ fn outcomes(spaces: &Spaces, shared: &Shared, key: TaskKey) -> fjall::Result<Vec
     outcomes.extend(shared.successes.find(spaces, key, note)?);
     outcomes.sort_by_key(|outcome| (outcome.ended_at, outcome.attempt));
     Ok(outcomes)
-}
-
-/// Looks at so many of the newest ends; whoever wants more asks again.
-fn ended(spaces: &Spaces, shared: &Shared, query: &EndedQuery) -> fjall::Result<EndedPage> {
-    let end = query.before.as_ref().map_or(u64::MAX, |(number, _)| {
-        u64::try_from(*number).unwrap_or_default()
-    });
-    let mut page = EndedPage::default();
-    let numbers = spaces
-        .outcome_order
-        .range(0_u64.to_be_bytes()..end.to_be_bytes())
-        .rev();
-    for (looked_at, guard) in numbers.enumerate() {
-        let (number, key) = guard.into_inner()?;
-        let (Some(number), Ok(key)) = (keys::number_of(&number), <[u8; 16]>::try_from(&key[..]))
-        else {
-            continue;
-        };
-        if page.ended.len() >= query.count_max || looked_at >= ENDED_LOOKED_AT_MAX {
-            page.next = Some(((number + 1) as i64, String::new()));
-            break;
-        }
-        let key = TaskKey(u128::from_be_bytes(key));
-        let Some(row) = spaces.outcomes.get(keys::outcome(key, number))? else {
-            continue;
-        };
-        match outcome::decode(&row.into()) {
-            Ok(outcome) if query.wants(&outcome) => {
-                page.ended.push(((number as i64, String::new()), outcome));
-            }
-            Ok(_) => {}
-            Err(error) => {
-                shared.note_corruption(format!("an outcome of the task {key:?}"), error.reason);
-            }
-        }
-    }
-    Ok(page)
 }
 
 fn dead_letters(

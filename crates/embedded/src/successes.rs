@@ -6,12 +6,17 @@
 //! *run*: the same entries in order of their tasks, some hundred in a row, so that a task is found
 //! by reading one row of each run. The oldest runs are forgotten, by count and by age.
 
+mod row;
+
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
 use minutehand_model::time::DAY_MS;
-use minutehand_model::{ExecutionId, Outcome, OutcomeKind, TaskKey, Timestamp};
+use minutehand_model::{EndedTask, Outcome, TaskKey, Timestamp};
+
+pub(crate) use row::Success;
+use row::{decode, encode};
 
 use crate::spaces::Spaces;
 use crate::writes::{Writes, pair};
@@ -24,116 +29,6 @@ const ROW_ENTRIES: usize = 128;
 const KEEP_MS: i64 = DAY_MS;
 /// Most successes of one task that are told.
 const TOLD_MAX: usize = 1_000;
-const ENTRY_BYTES: usize = 16 + 16 + 8 + 8 + 8 + 4;
-const VERSION: u8 = 1;
-
-const _: () = assert!(
-    RUN_ENTRIES * ENTRY_BYTES < 4 << 20,
-    "the tail is little memory"
-);
-
-/// A success whose executor had nothing to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Success {
-    task: TaskKey,
-    execution: ExecutionId,
-    due: Timestamp,
-    started_at: Timestamp,
-    ended_at: Timestamp,
-    attempt: u32,
-}
-
-impl Success {
-    /// From an outcome; `None` when there is more to keep of it.
-    pub(crate) fn of(task: TaskKey, outcome: &Outcome) -> Option<Success> {
-        let Outcome {
-            execution,
-            attempt,
-            kind,
-            ref detail,
-            due,
-            started_at,
-            ended_at,
-            task: _,
-        } = *outcome;
-        let is_brief = kind == OutcomeKind::Succeeded && detail.is_empty();
-        is_brief.then_some(Success {
-            task,
-            execution,
-            due,
-            started_at,
-            ended_at,
-            attempt,
-        })
-    }
-
-    fn outcome(self) -> Outcome {
-        let Success {
-            task: _,
-            execution,
-            due,
-            started_at,
-            ended_at,
-            attempt,
-        } = self;
-        let (kind, detail) = (OutcomeKind::Succeeded, String::new());
-        Outcome {
-            execution,
-            attempt,
-            kind,
-            detail,
-            due,
-            started_at,
-            ended_at,
-            task: None,
-        }
-    }
-
-    fn put(&self, buffer: &mut BytesMut) {
-        buffer.put_u128(self.task.0);
-        buffer.put_u128(self.execution.0);
-        buffer.put_i64(self.due.as_millis());
-        buffer.put_i64(self.started_at.as_millis());
-        buffer.put_i64(self.ended_at.as_millis());
-        buffer.put_u32(self.attempt);
-    }
-
-    fn get(mut bytes: &[u8]) -> Success {
-        Success {
-            task: TaskKey(bytes.get_u128()),
-            execution: ExecutionId(bytes.get_u128()),
-            due: Timestamp::from_millis(bytes.get_i64()),
-            started_at: Timestamp::from_millis(bytes.get_i64()),
-            ended_at: Timestamp::from_millis(bytes.get_i64()),
-            attempt: bytes.get_u32(),
-        }
-    }
-}
-
-/// A row: version, CRC-32C of the rest, entries.
-fn encode<'a>(successes: impl ExactSizeIterator<Item = &'a Success>) -> Bytes {
-    let mut buffer = BytesMut::with_capacity(5 + successes.len() * ENTRY_BYTES);
-    buffer.put_u8(VERSION);
-    buffer.put_u32(0);
-    successes.for_each(|success| success.put(&mut buffer));
-    let crc = crc32c::crc32c(&buffer[5..]);
-    buffer[1..5].copy_from_slice(&crc.to_be_bytes());
-    buffer.freeze()
-}
-
-fn decode(row: &[u8]) -> Result<Vec<Success>, String> {
-    let (Some((&VERSION, rest)), true) = (row.split_first(), row.len() >= 5) else {
-        return Err("it is not a row of successes".to_owned());
-    };
-    let (mut crc, entries) = rest.split_at(4);
-    if crc.get_u32() != crc32c::crc32c(entries) || entries.len() % ENTRY_BYTES != 0 {
-        return Err("its checksum does not match".to_owned());
-    }
-    Ok(entries
-        .chunks_exact(ENTRY_BYTES)
-        .map(Success::get)
-        .collect())
-}
 
 /// Entries with their numbers, in the order in which they came. A look-up reads all of it: that
 /// costs some ten microseconds, and keeping it in order of its tasks would cost every success more.
@@ -216,10 +111,10 @@ impl Successes {
             let Some(first) = crate::keys::number_of(&key) else {
                 continue;
             };
-            match decode(&value) {
+            match decode(first, &value) {
                 Ok(entries) => {
                     next = next.max(first + entries.len() as u64);
-                    tail.extend((first..).zip(entries));
+                    tail.extend(entries);
                 }
                 Err(reason) => damaged(format!("successes from number {first} on"), reason),
             }
@@ -258,7 +153,13 @@ impl Successes {
         writes.insert(
             &spaces.success_tail,
             first.to_be_bytes(),
-            encode(entries.iter()),
+            encode(
+                first,
+                entries
+                    .iter()
+                    .enumerate()
+                    .map(|(index, entry)| (first + index as u64, entry)),
+            ),
         );
         self.next += entries.len() as u64;
         self.tail_entries += entries.len();
@@ -280,7 +181,7 @@ impl Successes {
         let (from, end) = (self.tail_from, entries.last()?.0 + 1);
         entries.sort_unstable_by_key(|(number, entry)| (entry.task, *number));
         for (index, row) in (0..).zip(entries.chunks(ROW_ENTRIES)) {
-            let value = encode(row.iter().map(|(_, entry)| entry));
+            let value = encode(from, row.iter().map(|(number, entry)| (*number, entry)));
             writes.insert(
                 &spaces.success_runs,
                 row_key(from, row[0].1.task, index),
@@ -387,7 +288,7 @@ impl View {
         let (tail, runs) = {
             let seen = self.lock();
             let of_task = seen.tail.iter().filter(|(_, entry)| entry.task == task);
-            let tail: Vec<Success> = of_task.map(|(_, entry)| *entry).collect();
+            let tail: Vec<Success> = of_task.map(|(_, entry)| entry.clone()).collect();
             (tail, seen.runs.clone())
         };
         let mut found = Vec::new();
@@ -404,65 +305,80 @@ impl View {
                 .success_runs
                 .range(from..=row_key(run, task, u32::MAX))
             {
-                match decode(&guard.value()?) {
+                match decode(run, &guard.value()?) {
                     Ok(entries) => {
-                        found.extend(entries.into_iter().filter(|entry| entry.task == task))
+                        let entries = entries.into_iter().map(|(_, entry)| entry);
+                        found.extend(entries.filter(|entry| entry.task == task));
                     }
-                    Err(reason) => damaged(
-                        format!("a row of the successes from number {run} on"),
-                        reason,
-                    ),
+                    Err(reason) => damaged(damaged_run(run), reason),
                 }
             }
         }
         found.extend(tail);
         let begin = found.len().saturating_sub(TOLD_MAX);
-        Ok(found.drain(begin..).map(Success::outcome).collect())
+        Ok(found[begin..].iter().map(Success::outcome).collect())
+    }
+
+    /// Successes before a number whose tasks' names are `wanted`, the newest first. Looks at the
+    /// tail, or at one run: whoever wants more asks again.
+    pub(crate) fn before(
+        &self,
+        spaces: &Spaces,
+        number: u64,
+        count_max: usize,
+        wanted: impl Fn(&EndedTask) -> bool,
+        mut damaged: impl FnMut(String, String),
+    ) -> fjall::Result<NewestFirst> {
+        let is_wanted = |(entry_number, entry): &&(u64, Success)| {
+            *entry_number < number && entry.names.as_deref().is_some_and(&wanted)
+        };
+        let run = {
+            let seen = self.lock();
+            let tail_from = seen.tail.first().map_or(u64::MAX, |(first, _)| *first);
+            let run = seen.runs.iter().copied().filter(|run| *run < number).max();
+            if tail_from < number || run.is_none() {
+                let entries = seen.tail.iter().rev().filter(is_wanted);
+                let found = entries.take(count_max).cloned().collect();
+                let behind = run.map(|_| tail_from);
+                return Ok(NewestFirst::of(found, count_max, behind));
+            }
+            run.unwrap_or_default()
+        };
+        let mut found = Vec::new();
+        for guard in spaces.success_runs.prefix(run.to_be_bytes()) {
+            match decode(run, &guard.value()?) {
+                Ok(entries) => found.extend(entries.into_iter().filter(|entry| is_wanted(&entry))),
+                Err(reason) => damaged(damaged_run(run), reason),
+            }
+        }
+        found.sort_unstable_by_key(|(number, _)| Reverse(*number));
+        found.truncate(count_max);
+        Ok(NewestFirst::of(found, count_max, Some(run)))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Some of the successes before a number, the newest first.
+#[derive(Default)]
+pub(crate) struct NewestFirst {
+    /// Each with its number.
+    pub(crate) found: Vec<(u64, Outcome)>,
+    /// There may be more before this number; `None`: there is nothing.
+    pub(crate) before: Option<u64>,
+}
 
-    fn success(number: u64) -> Success {
-        let at = Timestamp::from_millis(number as i64);
-        Success {
-            task: TaskKey(u128::from(number % 7)),
-            execution: ExecutionId(u128::from(number)),
-            due: at,
-            started_at: at.plus_millis(1),
-            ended_at: at.plus_millis(2),
-            attempt: 3,
+impl NewestFirst {
+    /// What was found in one place, behind which others may lie.
+    fn of(found: Vec<(u64, Success)>, count_max: usize, behind: Option<u64>) -> NewestFirst {
+        let is_full = found.len() >= count_max;
+        let last = found.last().map(|(number, _)| *number);
+        let whole = |(number, entry): (u64, Success)| (number, entry.outcome());
+        NewestFirst {
+            found: found.into_iter().map(whole).collect(),
+            before: last.filter(|_| is_full).or(behind),
         }
     }
+}
 
-    #[test]
-    fn a_row_comes_back_and_every_damaged_bit_is_noticed() {
-        let entries: Vec<Success> = (0..5).map(success).collect();
-        let row = encode(entries.iter());
-        assert_eq!(decode(&row), Ok(entries));
-        for bit in 0..row.len() * 8 {
-            let mut damaged = row.to_vec();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode(&damaged).is_err(), "bit {bit}");
-        }
-        assert!((0..row.len()).all(|length| decode(&row[..length]).is_err()));
-    }
-
-    #[test]
-    fn only_successes_without_a_word_are_brief() {
-        let outcome = success(9).outcome();
-        assert_eq!(Success::of(success(9).task, &outcome), Some(success(9)));
-        let worded = Outcome {
-            detail: "HTTP 204".to_owned(),
-            ..outcome.clone()
-        };
-        assert_eq!(Success::of(TaskKey(1), &worded), None);
-        let failed = Outcome {
-            kind: OutcomeKind::Dead,
-            ..outcome
-        };
-        assert_eq!(Success::of(TaskKey(1), &failed), None);
-    }
+fn damaged_run(run: u64) -> String {
+    format!("a row of the successes from number {run} on")
 }

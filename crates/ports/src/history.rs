@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
-    DeadLetter, Namespace, Outcome, OutcomeKind, PartitionId, QueueName, TaskKey,
+    DeadLetter, EndedTask, Namespace, Outcome, OutcomeKind, PartitionId, QueueName, TaskKey,
 };
 
 use crate::PortError;
@@ -56,11 +56,14 @@ pub struct EndedPage {
 impl EndedQuery {
     /// Whether an end is looked for, wherever it stands.
     pub fn wants(&self, outcome: &Outcome) -> bool {
-        outcome.kind == self.kind
-            && outcome.task.as_ref().is_some_and(|task| {
-                task.namespace == self.namespace
-                    && self.queue.as_ref().is_none_or(|queue| *queue == task.queue)
-            })
+        let task = outcome.task.as_ref();
+        outcome.kind == self.kind && task.is_some_and(|task| self.wants_task(task))
+    }
+
+    /// The same as far as the names of its task go.
+    pub fn wants_task(&self, task: &EndedTask) -> bool {
+        task.namespace == self.namespace
+            && self.queue.as_ref().is_none_or(|queue| *queue == task.queue)
     }
 
     /// A page of ends that are wanted, the newest first, each with its place.

@@ -5,13 +5,21 @@ use std::sync::Arc;
 use minutehand_embedded::{Config, EmbeddedStore};
 use minutehand_model::time::{DAY_MS, HOUR_MS};
 use minutehand_model::*;
-use minutehand_ports::{CommandLog, ExecutionQueue, ExecutionSink, History, Settlement};
+use minutehand_ports::{
+    CommandLog, EndedQuery, ExecutionQueue, ExecutionSink, History, Settlement,
+};
 
 use crate::support::{TestClock, done, queue, rows, task, tick};
 
 const P0: PartitionId = PartitionId::own(0);
 
 fn success(number: u32, at: Timestamp) -> (TaskKey, Outcome) {
+    let task = EndedTask {
+        namespace: Namespace::parse("default").unwrap(),
+        id: TaskId::parse(&format!("t{number}")).unwrap(),
+        order_key: None,
+        queue: queue("mail"),
+    };
     let outcome = Outcome {
         execution: ExecutionId(u128::from(number)),
         attempt: 1,
@@ -20,7 +28,7 @@ fn success(number: u32, at: Timestamp) -> (TaskKey, Outcome) {
         due: at,
         started_at: at,
         ended_at: at.plus_millis(i64::from(number)),
-        task: None,
+        task: Some(Box::new(task)),
     };
     (TaskKey::of("default", &format!("t{number}")), outcome)
 }
@@ -166,4 +174,44 @@ async fn a_retried_task_tells_its_failures_and_its_success_in_order() {
             .unwrap();
     }
     assert_eq!(store.outcomes(key).await.unwrap(), [first, second]);
+}
+
+/// In pages, across the tail and the runs behind it, each once and the newest first.
+#[tokio::test]
+async fn what_succeeded_is_listed_through_tail_and_runs() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), TestClock::at(1_000));
+    let at = Timestamp::from_millis(1_000);
+    let mut store = open(folder.path(), &clock);
+    store.open(P0, Epoch(1)).await.unwrap();
+    for (number, range) in (1..).zip([0..20_000, 20_000..40_000, 40_000..75_000, 75_000..75_003]) {
+        run(&store, number, range, at).await;
+    }
+    for _ in 0..2 {
+        let newest_first: Vec<String> = (0..75_003).rev().map(|n| format!("t{n}")).collect();
+        assert_eq!(listed(&store, 1_000).await, newest_first);
+        drop(store);
+        store = open(folder.path(), &clock);
+    }
+}
+
+async fn listed(store: &EmbeddedStore, count_max: usize) -> Vec<String> {
+    let (mut ids, mut before) = (Vec::new(), None);
+    loop {
+        let page = store
+            .ended(&EndedQuery {
+                namespace: Namespace::parse("default").unwrap(),
+                kind: OutcomeKind::Succeeded,
+                queue: None,
+                before,
+                count_max,
+            })
+            .await
+            .unwrap();
+        let id = |(_, outcome): &(_, Outcome)| outcome.task.as_ref().unwrap().id.to_string();
+        ids.extend(page.ended.iter().map(id));
+        before = page.next;
+        if before.is_none() {
+            return ids;
+        }
+    }
 }

@@ -177,7 +177,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
     summary = "List tasks by state",
     description = "Without a state, or with `scheduled`: those that wait, in order of due time and id. With one in which attempts \
         end: what the history keeps of it, the newest end first; a page looks at the newest 10,000 ends behind its cursor (in a \
-        cluster at the newest 20,000 of all). A success that had nothing to say is kept without its name in `dev`, and not listed.",
+        cluster at the newest 20,000 of all).",
     params(
         ("ns" = String, Path, description = "The namespace"),
         ("state" = Option<String>, Query, description = "`scheduled` (the default), `succeeded`, `retried`, `dead`, `cancelled`, `lost` or `expired`"),

@@ -117,6 +117,51 @@ pub async fn ends_are_listed_by_kind_and_queue(harness: &dyn Harness) {
     assert_eq!(elsewhere, EndedPage::default());
 }
 
+/// Successes are listed with what their executors said, and those that said nothing as well.
+pub async fn successes_are_listed_whatever_they_said(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    publish(&stores, P0, "mail", "t", 6).await;
+    let deliveries = drain(&stores, "mail", "workers", 6).await;
+    let words = ["", "HTTP 204", "", "", "HTTP 200", ""];
+    for (index, detail) in (0_i64..).zip(words) {
+        let id = format!("s{index}");
+        let task = EndedTask {
+            namespace: Namespace::parse("default").unwrap(),
+            id: TaskId::parse(&id).unwrap(),
+            order_key: None,
+            queue: queue("mail"),
+        };
+        let before = outcome(key(&id), 1);
+        let outcome = Outcome {
+            kind: OutcomeKind::Succeeded,
+            detail: detail.to_owned(),
+            ended_at: before.ended_at.plus_millis(index),
+            task: Some(Box::new(task)),
+            ..before
+        };
+        settle_with(&stores, &deliveries[index as usize], key(&id), outcome).await;
+    }
+    let stores = harness.reopen(stores).await;
+    let (mut listed, mut before) = (Vec::new(), None);
+    loop {
+        let query = EndedQuery {
+            namespace: Namespace::parse("default").unwrap(),
+            kind: OutcomeKind::Succeeded,
+            queue: Some(queue("mail")),
+            before,
+            count_max: 2,
+        };
+        let page = stores.history.ended(&query).await.unwrap();
+        assert!(page.ended.len() <= 2, "a page is as long as was asked");
+        listed.extend(ended_ids(&page));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, ["s5", "s4", "s3", "s2", "s1", "s0"]);
+}
+
 fn ended_ids(page: &EndedPage) -> Vec<String> {
     let id = |(_, outcome): &(_, Outcome)| outcome.task.as_ref().unwrap().id.to_string();
     page.ended.iter().map(id).collect()

@@ -196,6 +196,7 @@ macro_rules! contract_tests {
             outcomes_come_oldest_first,
             a_task_without_history_has_none,
             ends_are_listed_by_kind_and_queue,
+            successes_are_listed_whatever_they_said,
             dead_letters_are_listed_in_pages,
             removed_dead_letters_are_gone_and_the_others_stay,
             a_replay_is_one_step,
