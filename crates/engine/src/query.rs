@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
 use minutehand_model::{
-    Epoch, Frontier, LogOffset, Namespace, Phase, Place, ScheduleId, ScheduleStatus, TaskKey,
-    Timestamp,
+    Epoch, Frontier, LogOffset, Namespace, Phase, Place, QueueName, ScheduleId, ScheduleStatus,
+    TaskKey, Timestamp,
 };
 
 use crate::fact::{StoredFact, flag};
@@ -37,6 +37,8 @@ pub struct KnownTask {
     pub offset: LogOffset,
     /// How it stands.
     pub state: KnownState,
+    /// The queue that it goes or went to; `None` for one that does not run.
+    pub queue: Option<QueueName>,
     /// The task in the encoding of the `record` crate; `None` once it has been published or
     /// cancelled.
     pub encoded: Option<Bytes>,
@@ -194,6 +196,7 @@ impl<R: Rules> Partition<R> {
             due: fact.due,
             offset: fact.offset,
             state,
+            queue: (!fact.is(flag::VOID)).then(|| self.names.name(fact.queue)),
             encoded,
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use minutehand_engine::{KnownSchedule, KnownState, KnownTask};
-use minutehand_model::{LogOffset, PartitionId, Place, TaskKey, Timestamp};
+use minutehand_model::{LogOffset, PartitionId, Place, QueueName, TaskKey, Timestamp};
 use minutehand_record::DecodeError;
 use minutehand_record::{revision, schedule_state};
 
@@ -68,6 +68,7 @@ pub(crate) fn task_message(task: KnownTask) -> KnownTaskMessage {
             KnownState::Cancelled => 2,
         },
         encoded: task.encoded,
+        queue: task.queue.map(|queue| queue.as_str().to_owned()),
     }
 }
 
@@ -79,7 +80,9 @@ pub(crate) fn task(message: KnownTaskMessage) -> Result<KnownTask, DecodeError> 
         2 => KnownState::Cancelled,
         other => return Err(fault(WHAT, format!("unknown state {other}"))),
     };
+    let queue = message.queue.as_deref().map(QueueName::parse).transpose();
     Ok(KnownTask {
+        queue: queue.map_err(|error| fault(WHAT, error.to_string()))?,
         key: key(WHAT, &message.key)?,
         due: Timestamp::from_millis(message.due_ms),
         offset: offset(message.offset)?,

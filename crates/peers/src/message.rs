@@ -23,6 +23,9 @@ pub(crate) struct KnownTaskMessage {
     pub(crate) state: u32,
     #[prost(bytes = "bytes", optional, tag = "5")]
     pub(crate) encoded: Option<Bytes>,
+    /// Absent from earlier releases too.
+    #[prost(string, optional, tag = "6")]
+    pub(crate) queue: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]

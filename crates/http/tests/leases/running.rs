@@ -66,6 +66,49 @@ async fn a_run_that_was_killed_ends_at_once_and_is_told_as_such() {
 }
 
 #[tokio::test]
+async fn the_queue_of_a_run_need_not_be_named() {
+    let rig = Rig::start().await;
+    rig.create("a", json!({})).await;
+    let lease = rig.lease_one(LONG).await;
+    let (status, problem) = cancel(&rig, "running=ask&queue=other").await;
+    assert_eq!(
+        (status, &problem["field"]),
+        (422, &json!("queue")),
+        "it went to mail: {problem}"
+    );
+    let (status, answer) = cancel(&rig, "running=ask").await;
+    assert_eq!(
+        (status, &answer["stopping"]),
+        (200, &json!([lease["due_at"]])),
+        "{answer}"
+    );
+}
+
+/// A request would wait for it otherwise, and stop the one that is created later.
+#[tokio::test]
+async fn nobody_is_asked_to_stop_what_has_not_gone_out() {
+    let rig = Rig::start().await;
+    let due = "2099-01-01T00:00:00Z";
+    let ask = format!("running=ask&queue=mail&due_at={due}");
+    let (status, _) = cancel(&rig, &ask).await;
+    assert_eq!(status, 404, "nothing is known of it");
+    rig.create("a", json!({ "due_at": due })).await;
+    for _ in 0..2 {
+        let (status, answer) = cancel(&rig, &ask).await;
+        assert_eq!(status, 200, "it waited, and was cancelled: {answer}");
+        assert_eq!(answer["stopping"], Value::Null, "nobody was told");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_nobody_knows_is_not_told() {
+    let rig = Rig::start().await;
+    let gone = "running=ask&queue=nowhere&due_at=2020-01-01T00:00:00Z";
+    let (status, problem) = cancel(&rig, gone).await;
+    assert_eq!((status, &problem["field"]), (422, &json!("queue")));
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_cancellation_is_named() {
     let rig = Rig::start().await;
     let (status, _) = cancel(&rig, "running=ask").await;

@@ -1,7 +1,8 @@
 //! What callers get to see of a task.
 
 use minutehand_model::{
-    LogOffset, Namespace, OrderKey, Outcome, PartitionId, Task, TaskId, TaskState, Timestamp,
+    LogOffset, Namespace, OrderKey, Outcome, PartitionId, QueueName, Task, TaskId, TaskState,
+    Timestamp,
 };
 
 /// Where a task stands: whoever keeps it can find the task again without an index.
@@ -41,6 +42,8 @@ pub struct TaskView {
     pub offset: Option<LogOffset>,
     /// How far it has come.
     pub state: TaskState,
+    /// The queue that it goes or went to; `None` where nobody knows it any more.
+    pub queue: Option<QueueName>,
     /// Which attempt it is, from 1; `None` when its body is no longer kept and it left no outcome.
     pub attempt: Option<u32>,
     /// The whole task while it is kept.

@@ -72,6 +72,7 @@ fn known_task(values: &mut Values) -> KnownTask {
             KnownState::Published,
             KnownState::Cancelled,
         ]),
+        queue: values.optional(Values::queue),
         encoded: values.optional(|values| values.bytes(40)),
     }
 }

@@ -6,7 +6,8 @@ use std::fmt::Display;
 use bytes::Bytes;
 use minutehand_engine::{KnownState, KnownTask};
 use minutehand_model::{
-    Fact, Frontier, LogOffset, Outcome, PartitionId, Place, Task, Timestamp, TimetableEntry,
+    Fact, Frontier, LogOffset, Outcome, PartitionId, Place, QueueName, Task, Timestamp,
+    TimetableEntry,
 };
 
 use super::TaskName;
@@ -18,6 +19,7 @@ struct Known {
     partition: PartitionId,
     offset: Option<LogOffset>,
     state: TaskState,
+    queue: Option<QueueName>,
     encoded: Option<Bytes>,
     outcomes: Vec<Outcome>,
 }
@@ -27,12 +29,14 @@ impl Known {
         partition: PartitionId,
         offset: Option<LogOffset>,
         state: TaskState,
+        queue: Option<QueueName>,
         encoded: Option<Bytes>,
     ) -> Known {
         Known {
             partition,
             offset,
             state,
+            queue,
             encoded,
             outcomes: Vec::new(),
         }
@@ -115,7 +119,7 @@ fn add_stored(
     stored: Vec<TimetableEntry>,
 ) {
     for entry in stored {
-        let (state, encoded) = match entry.fact {
+        let (state, queue, encoded) = match entry.fact {
             Fact::Runs(record) => {
                 let passed = frontier.has_passed(Place {
                     due: entry.due,
@@ -127,13 +131,15 @@ fn add_stored(
                     } else {
                         TaskState::Scheduled
                     },
+                    Some(record.queue),
                     Some(record.encoded),
                 )
             }
-            Fact::Void => (TaskState::Cancelled, None),
+            Fact::Void => (TaskState::Cancelled, None, None),
         };
         let offset = Some(entry.offset);
-        known.insert(entry.due, Known::of(partition, offset, state, encoded));
+        let stored = Known::of(partition, offset, state, queue, encoded);
+        known.insert(entry.due, stored);
     }
 }
 
@@ -159,7 +165,8 @@ fn add_in_memory(
         let encoded = task
             .encoded
             .or_else(|| stored.and_then(|stored| stored.encoded.clone()));
-        known.insert(task.due, Known::of(partition, offset, state, encoded));
+        let in_memory = Known::of(partition, offset, state, task.queue, encoded);
+        known.insert(task.due, in_memory);
     }
 }
 
@@ -175,6 +182,7 @@ fn add_outcomes(
             partition,
             offset: None,
             state,
+            queue: None,
             encoded: None,
             outcomes: Vec::new(),
         };
@@ -182,6 +190,9 @@ fn add_outcomes(
         // A new creation at the same due time, after the run, is what counts.
         if entry.state != TaskState::Scheduled {
             entry.state = state;
+        }
+        if entry.queue.is_none() {
+            entry.queue = outcome.task.as_ref().map(|task| task.queue.clone());
         }
         entry.outcomes.push(outcome);
     }
@@ -201,6 +212,7 @@ fn view(name: &TaskName, due: Timestamp, known: Known) -> Result<TaskView, Unava
         due,
         offset: known.offset,
         state: known.state,
+        queue: known.queue,
         attempt,
         task,
         outcomes: known.outcomes,

@@ -258,6 +258,7 @@ impl Listing<'_> {
             due,
             offset,
             state,
+            queue: _,
             encoded,
         } = task;
         match (state, encoded) {
@@ -371,6 +372,7 @@ fn view(
         due,
         offset: Some(candidate.offset),
         state: TaskState::Scheduled,
+        queue: Some(task.queue.clone()),
         attempt: Some(task.attempt),
         task: Some(task),
         outcomes: Vec::new(),

@@ -46,6 +46,7 @@ impl Gateway {
                     due: outcome.due,
                     offset: None,
                     state: outcome.kind.into(),
+                    queue: Some(task.queue),
                     attempt: Some(outcome.attempt),
                     task: None,
                     outcomes: vec![outcome],

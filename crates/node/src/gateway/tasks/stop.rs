@@ -1,5 +1,7 @@
 //! Cancelling runs that have begun, or wait in their queue.
 
+use std::collections::BTreeMap;
+
 use minutehand_model::{QueueName, RunCancel, Timestamp};
 use minutehand_ports::Stop;
 
@@ -23,56 +25,98 @@ impl Gateway {
     /// times that were named. An attempt that follows is not begun.
     ///
     /// # Errors
-    /// A task of which nothing is known and no due time given, a queue that is not known, and a
-    /// store that does not answer.
+    /// A task of which nothing is known, one that has not gone out or has ended, a queue that is not
+    /// known or not the task's, and a store that does not answer.
     pub async fn stop_runs(
         &self,
         name: &TaskName,
         runs: &RunsToStop,
     ) -> Result<Vec<Timestamp>, StopError> {
         let known = self.views(name).await?;
-        let has_gone_out =
-            |view: &&TaskView| matches!(view.state, TaskState::Published | TaskState::Retried);
-        let dues: Vec<Timestamp> = match runs.due {
-            Some(due) => vec![due],
-            None => known
-                .iter()
-                .filter(has_gone_out)
-                .map(|view| view.due)
-                .collect(),
-        };
-        if dues.is_empty() {
+        let dues = self.dues_to_stop(name, runs, &known)?;
+        let mut stops: BTreeMap<QueueName, Vec<Stop>> = BTreeMap::new();
+        for due in &dues {
+            let queue = self.queue_to_tell(runs, *due, &known).await?;
+            stops.entry(queue).or_default().push(Stop {
+                key: name.key(),
+                due: *due,
+                kill: runs.how == RunCancel::Kill,
+            });
+        }
+        for (queue, stops) in stops {
+            self.stores.queue.ask_to_stop(&queue, stops).await?;
+        }
+        Ok(dues)
+    }
+
+    /// The due times of the runs that are meant. What has not gone out is not among them: a request
+    /// would wait for it, and stop one that is created later.
+    fn dues_to_stop(
+        &self,
+        name: &TaskName,
+        runs: &RunsToStop,
+        known: &[TaskView],
+    ) -> Result<Vec<Timestamp>, StopError> {
+        let Some(due) = runs.due else {
+            let going_on = known.iter().filter(|view| goes_on(view, known));
+            let dues: Vec<Timestamp> = going_on.map(|view| view.due).collect();
             return match known.first() {
+                _ if !dues.is_empty() => Ok(dues),
                 Some(view) => Err(StopError::NotRunning { state: view.state }),
                 None => Err(not_found(name).into()),
             };
-        }
-        let queue = runs
-            .queue
-            .clone()
-            .or_else(|| known.iter().find_map(queue_of));
-        let queue = queue.ok_or_else(|| {
-            let limit = "the queue it was published to: it is not kept with the task any more";
-            InvalidField::new("queue", "is missing", limit, "")
-        })?;
-        self.queue_names
-            .admit(&name.namespace, &queue, self.now())?;
-        let stop = |due: &Timestamp| Stop {
-            key: name.key(),
-            due: *due,
-            kill: runs.how == RunCancel::Kill,
         };
-        let stops = dues.iter().map(stop).collect();
-        self.stores.queue.ask_to_stop(&queue, stops).await?;
-        Ok(dues)
+        match known.iter().find(|view| view.due == due) {
+            Some(view) if has_gone_out(view) => Ok(vec![due]),
+            Some(view) => Err(StopError::NotRunning { state: view.state }),
+            None if due > self.now() => Err(not_found(name).into()),
+            // Of one that has gone out long ago nobody knows but who runs it.
+            None => Ok(vec![due]),
+        }
+    }
+
+    /// The queue that the run of a due time was published to.
+    async fn queue_to_tell(
+        &self,
+        runs: &RunsToStop,
+        due: Timestamp,
+        known: &[TaskView],
+    ) -> Result<QueueName, StopError> {
+        let of_due = known.iter().find(|view| view.due == due);
+        let published_to = of_due.and_then(|view| view.queue.clone());
+        match (published_to, runs.queue.clone()) {
+            (Some(queue), Some(given)) if queue != given => {
+                let limit = format!("{queue}, which the run of {due} was published to");
+                Err(InvalidField::new("queue", "is another one", limit, given).into())
+            }
+            (Some(queue), _) => Ok(queue),
+            (None, Some(given)) => {
+                if self.stores.queue.queues().await?.contains(&given) {
+                    return Ok(given);
+                }
+                let limit = "one that executions were published to";
+                Err(InvalidField::new("queue", "is not known", limit, given).into())
+            }
+            (None, None) => {
+                let of_others = known.iter().find_map(|view| view.queue.clone());
+                of_others.ok_or_else(|| {
+                    let limit = "the queue it was published to: nobody knows it any more";
+                    InvalidField::new("queue", "is missing", limit, "").into()
+                })
+            }
+        }
     }
 }
 
-fn queue_of(view: &TaskView) -> Option<QueueName> {
-    let ended = view
-        .outcomes
-        .iter()
-        .find_map(|outcome| outcome.task.as_ref());
-    let task = view.task.as_ref().map(|task| &task.queue);
-    task.or(ended.map(|task| &task.queue)).cloned()
+fn has_gone_out(view: &TaskView) -> bool {
+    matches!(view.state, TaskState::Published | TaskState::Retried)
+}
+
+/// Whether a run may still go on, as far as is known: one that was tried again has ended when an
+/// attempt after it has.
+fn goes_on(view: &TaskView, all: &[TaskView]) -> bool {
+    let ends_it = |other: &TaskView| {
+        other.due > view.due && !matches!(other.state, TaskState::Scheduled) && !has_gone_out(other)
+    };
+    has_gone_out(view) && (view.state == TaskState::Published || !all.iter().any(ends_it))
 }
