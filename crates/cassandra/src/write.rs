@@ -52,23 +52,18 @@ impl CassandraTimetable {
         if blocks.iter().any(|block| block.entries.is_empty()) {
             return Err(empty_block(&action));
         }
-        let with_index = self.task_index;
-        let work = tokio::task::spawn_blocking(move || prepare(&blocks, with_index)).await;
-        let work = work.map_err(|error| {
-            PortError::new(
-                ErrorClass::Fatal,
-                &action,
-                "the blocks could not be encoded",
-            )
-            .caused_by(error)
-        })?;
         let now = clock::now();
         let Work {
             batches,
             index,
             mut days,
             mut buckets,
-        } = work;
+        } = self.encode(blocks, &action).await?;
+        assert_eq!(
+            batches.is_empty(),
+            buckets.is_empty(),
+            "what is stored stands in a bucket, and nothing else has one"
+        );
         let filed = self.file(&index, &action).await?;
         days.extend(
             filed
@@ -106,19 +101,37 @@ impl CassandraTimetable {
             let shelf = *filed[&row.tier()];
             self.write_index(row.clone(), shelf, now, &action).boxed()
         }));
-        stream::iter(requests)
-            .map(Ok)
-            .try_for_each_concurrent(self.writes_in_flight_max, |request| async {
-                let _permit = self.writes.acquire().await;
-                request.await
-            })
-            .await?;
+        self.carry_out(requests).await?;
         self.written.acknowledged(days, buckets);
         self.rows_written.fetch_add(rows as u64, Ordering::Relaxed);
         let tiers: Vec<Tier> = filed.keys().copied().collect();
         self.refile_what_was_merged(index, filed, &action).await?;
         self.merge_ripe(tiers).await;
         Ok(())
+    }
+
+    /// Encodes blocks, on a thread that may be busy with that.
+    async fn encode(&self, blocks: Vec<Block>, action: &str) -> Result<Work, PortError> {
+        let with_index = self.task_index;
+        let encoding = tokio::task::spawn_blocking(move || prepare(&blocks, with_index));
+        encoding.await.map_err(|error| {
+            let reason = "the blocks could not be encoded";
+            PortError::new(ErrorClass::Fatal, action, reason).caused_by(error)
+        })
+    }
+
+    /// Sends requests, so many at once as may be; the first that fails ends it.
+    async fn carry_out(
+        &self,
+        requests: Vec<BoxFuture<'_, Result<(), PortError>>>,
+    ) -> Result<(), PortError> {
+        stream::iter(requests)
+            .map(Ok)
+            .try_for_each_concurrent(self.writes_in_flight_max, |request| async {
+                let _permit = self.writes.acquire().await;
+                request.await
+            })
+            .await
     }
 
     /// Where the rows of the index go; held until they are acknowledged.

@@ -4,7 +4,7 @@
 //! that touches a new page waits for it: at 50,000 tasks a second the p99 of start lateness is 28
 //! to 39 ms where it is done at once and 19 to 24 ms where it is not done (`minutehand-lab bench
 //! paced --rate 50000`, without and with `MIMALLOC_PURGE_DELAY=-1`). So memory that was needed is
-//! kept for some minutes, in which it is most often needed again, and then given back
+//! kept for some time, in which it is most often needed again, and then given back
 //! (`minutehand-lab bench memory`).
 //!
 //! With huge pages the system gives two megabytes where some bytes are asked for, and fills up
@@ -18,8 +18,12 @@ use std::process::Command;
 /// Read by the allocator when the process starts, which is before any code of ours.
 const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 
-/// How long what is free is kept, in milliseconds.
+/// How long what is free is kept, in milliseconds. The allocator looks when something is freed, so
+/// a process in which little happens gives it back later than that, or not at all when it is long.
 const KEPT_MS: &str = "600000";
+
+/// The same for whoever is to be small.
+const KEPT_WHEN_SMALL_MS: &str = "60000";
 
 /// Whether huge pages are taken.
 const HUGE_PAGES: &str = "MIMALLOC_ALLOW_THP";
@@ -33,10 +37,16 @@ pub fn delay_purge(verbs: &[&str], small: &[&str]) {
         return;
     }
     if let Ok(program) = std::env::current_exe() {
+        let is_small = small.contains(&verb.as_str());
+        let kept_ms = if is_small {
+            KEPT_WHEN_SMALL_MS
+        } else {
+            KEPT_MS
+        };
         let mut anew = Command::new(program);
         anew.args(std::env::args_os().skip(1))
-            .env(PURGE_DELAY, KEPT_MS);
-        if small.contains(&verb.as_str()) && std::env::var_os(HUGE_PAGES).is_none() {
+            .env(PURGE_DELAY, kept_ms);
+        if is_small && std::env::var_os(HUGE_PAGES).is_none() {
             anew.env(HUGE_PAGES, "0");
         }
         // Returns only when it failed.

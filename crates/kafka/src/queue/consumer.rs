@@ -30,6 +30,9 @@ use crate::tail;
 const WAIT: Duration = Duration::from_millis(20);
 /// Records taken before those who wait hear of them.
 const BATCH_MAX: usize = 1_024;
+/// Batches taken before what has ended is settled, while there is a backlog: a commit waits for the
+/// brokers, and meanwhile nothing is taken.
+const BATCHES_IN_A_ROW_MAX: usize = 8;
 /// How long the thread waits for room before it pauses the partitions, which throws away what was
 /// fetched ahead.
 const FULL_MAX: Duration = Duration::from_secs(1);
@@ -250,7 +253,7 @@ fn follow(group: &Group, consumer: &Member, patience: Patience) -> KafkaResult<F
             consumer.context().is_paused.store(false, Ordering::Relaxed);
         }
         polled_at = Instant::now();
-        if fetch(group, consumer, &mut names)? == 0 {
+        if !fetch_some(group, consumer, &mut names)? {
             group.bell.wait(WAIT);
         }
     }
@@ -346,6 +349,20 @@ fn taken_over(marks: Marks) -> Marks {
         generation: marks.generation.saturating_add(1).max(seconds),
         ..marks
     }
+}
+
+/// Takes what has arrived, some batches of it at most; whether there was anything.
+fn fetch_some(group: &Group, consumer: &Member, names: &mut QueueNames) -> KafkaResult<bool> {
+    for batch in 0..BATCHES_IN_A_ROW_MAX {
+        let count = fetch(group, consumer, names)?;
+        if count < BATCH_MAX {
+            return Ok(batch > 0 || count > 0);
+        }
+        if group.state().is_full() {
+            break;
+        }
+    }
+    Ok(true)
 }
 
 /// Takes what has arrived; answers how many records.

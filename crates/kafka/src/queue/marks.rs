@@ -3,14 +3,18 @@
 //! The committed offset is the lowest one that is not settled. What is settled above it travels in
 //! the commit's metadata, `2.<generation>.<doubtful below>.<settled in all>.<runs>`: lengths of
 //! runs that are not settled and that are, in turn, from the committed offset on, each in digits of
-//! five bits. Offsets without a record count as settled. The generation is raised by whoever is
+//! five bits. Where that is too long it is `3.<generation>.<doubtful below>.<settled in all>.<map>`:
+//! one bit for each offset, set where it is not settled, six in a digit, the first the lowest.
+//! Offsets without a record count as settled. The generation is raised by whoever is
 //! given the partition, before it hands anything out. What is not settled below the doubtful offset
 //! may have been claimed all the same, before the brokers forgot the place.
 
-/// Longest text of the runs; brokers take 4,096 characters of metadata.
-pub(crate) const RUNS_LENGTH_MAX: usize = 3_500;
+/// Longest text of the runs, and of the map; brokers take 4,096 characters of metadata.
+pub(crate) const MARKS_LENGTH_MAX: usize = 3_500;
+/// Offsets that a digit of the map tells of.
+const BITS: u64 = 6;
 /// Offsets that are not settled below a settled one: more than fit are not believed.
-const UNSETTLED_MAX: u64 = 4 * RUNS_LENGTH_MAX as u64;
+const UNSETTLED_MAX: u64 = BITS * MARKS_LENGTH_MAX as u64;
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 /// Says that another digit follows.
 const MORE: u64 = 32;
@@ -74,11 +78,22 @@ impl Marks {
     /// The metadata of the commit of `base`.
     pub(crate) fn encode(&self) -> String {
         debug_assert!(self.is_consistent(), "{self:?}");
-        let mut text = format!(
-            "2.{}.{}.{}.",
-            self.generation, self.doubtful_below, self.settled
-        );
-        let mut at = self.base;
+        let runs = self.runs();
+        let (version, marks) = match runs.len() <= MARKS_LENGTH_MAX {
+            true => (2, runs),
+            false => (3, self.map()),
+        };
+        let Marks {
+            generation,
+            doubtful_below,
+            settled,
+            ..
+        } = self;
+        format!("{version}.{generation}.{doubtful_below}.{settled}.{marks}")
+    }
+
+    fn runs(&self) -> String {
+        let (mut text, mut at) = (String::new(), self.base);
         let mut unsettled = self.unsettled.iter().copied().peekable();
         while at < self.high {
             let from = at;
@@ -95,31 +110,76 @@ impl Marks {
         text
     }
 
+    /// Its last digit has a bit for the last offset that is settled: what is `high` is read off it.
+    fn map(&self) -> String {
+        let span = self.high - self.base;
+        let mut digits = vec![0_u8; span.div_ceil(BITS) as usize];
+        for offset in &self.unsettled {
+            let place = offset - self.base;
+            digits[(place / BITS) as usize] |= 1 << (place % BITS);
+        }
+        let digits = digits.into_iter().map(|digit| DIGITS[usize::from(digit)]);
+        let spare = span.next_multiple_of(BITS) - span;
+        let mut text: String = digits.map(char::from).collect();
+        text.push(char::from(DIGITS[spare as usize]));
+        text
+    }
+
     /// The inverse. `None` when the metadata was not written by [`Marks::encode`]: the base alone
     /// is known then.
     pub(crate) fn decode(base: u64, text: &str) -> Option<Marks> {
-        let (generation, rest) = text.strip_prefix("2.")?.split_once('.')?;
+        let (version, rest) = text.split_once('.')?;
+        let (generation, rest) = rest.split_once('.')?;
         let (doubtful_below, rest) = rest.split_once('.')?;
-        let (settled, runs) = rest.split_once('.')?;
-        let mut marks = Marks {
+        let (settled, told) = rest.split_once('.')?;
+        let marks = Marks {
             settled: settled.parse().ok()?,
             generation: generation.parse().ok()?,
             doubtful_below: doubtful_below.parse().ok()?,
             ..Marks::at(base)
         };
-        let mut digits = runs.bytes();
-        while digits.len() > 0 {
-            let (unsettled, settled) = (take(&mut digits)?, take(&mut digits)?);
-            if unsettled + marks.unsettled.len() as u64 > UNSETTLED_MAX {
-                return None;
-            }
-            let end = marks.high.checked_add(unsettled)?;
-            marks.unsettled.extend(marks.high..end);
-            marks.high = end.checked_add(settled)?;
-        }
+        let marks = match version {
+            "2" => marks.with_runs(told),
+            "3" => marks.with_map(told),
+            _ => None,
+        }?;
         debug_assert!(marks.is_consistent(), "{marks:?}");
         Some(marks)
     }
+
+    fn with_runs(mut self, runs: &str) -> Option<Marks> {
+        let mut digits = runs.bytes();
+        while digits.len() > 0 {
+            let (unsettled, settled) = (take(&mut digits)?, take(&mut digits)?);
+            if unsettled + self.unsettled.len() as u64 > UNSETTLED_MAX {
+                return None;
+            }
+            let end = self.high.checked_add(unsettled)?;
+            self.unsettled.extend(self.high..end);
+            self.high = end.checked_add(settled)?;
+        }
+        Some(self)
+    }
+
+    fn with_map(mut self, map: &str) -> Option<Marks> {
+        let digits: Option<Vec<u64>> = map.bytes().map(value).collect();
+        let (spare, digits) = digits.as_deref()?.split_last()?;
+        let span = (digits.len() as u64 * BITS).checked_sub(*spare)?;
+        if *spare >= BITS || span > UNSETTLED_MAX {
+            return None;
+        }
+        self.high = self.base.checked_add(span)?;
+        let is_set = |place: &u64| digits[(*place / BITS) as usize] >> (*place % BITS) & 1 == 1;
+        let unsettled = (0..span).filter(is_set).map(|place| self.base + place);
+        self.unsettled = unsettled.collect();
+        Some(self)
+    }
+}
+
+/// What a digit stands for.
+fn value(byte: u8) -> Option<u64> {
+    let place = DIGITS.iter().position(|known| *known == byte)?;
+    Some(place as u64)
 }
 
 fn put(text: &mut String, mut length: u64) {
@@ -138,8 +198,7 @@ fn put(text: &mut String, mut length: u64) {
 fn take(digits: &mut std::str::Bytes<'_>) -> Option<u64> {
     let (mut length, mut shift) = (0_u64, 0);
     loop {
-        let byte = digits.next()?;
-        let digit = DIGITS.iter().position(|known| *known == byte)? as u64;
+        let digit = value(digits.next()?)?;
         length |= (digit % MORE).checked_shl(shift)?;
         if digit < MORE {
             return Some(length);
@@ -153,6 +212,10 @@ fn take(digits: &mut std::str::Bytes<'_>) -> Option<u64> {
 
 /// The longest text that so many unsettled offsets within a span may need, however they lie.
 pub(crate) fn length_max(unsettled: u64, span: u64) -> u64 {
+    runs_length_max(unsettled, span).min(span.div_ceil(BITS) + 1)
+}
+
+fn runs_length_max(unsettled: u64, span: u64) -> u64 {
     // A run of unsettled offsets is short; those of settled ones are longest together when they are
     // alike.
     let gap = span / (unsettled + 1);
@@ -193,12 +256,39 @@ mod tests {
                 doubtful_below,
             };
             let text = marks.encode();
-            let length_max = length_max(marks.unsettled.len() as u64, marks.high - base);
+            let length_max = runs_length_max(marks.unsettled.len() as u64, marks.high - base);
             assert!(
                 text.len() as u64 <= length_max + 36,
                 "{} > {length_max}",
                 text.len()
             );
+            assert_eq!(Marks::decode(base, &text), Some(marks));
+        }
+    }
+
+    /// However many are in hand, and in whichever order they are settled.
+    #[test]
+    fn a_map_is_found_again_where_runs_would_be_too_long() {
+        let mut state = 9;
+        for span in [3_000, 6_001, 12_345, 20_993] {
+            let base = random(&mut state) % 1_000_000;
+            let high = base + span;
+            let is_unsettled = |offset: &u64| *offset == base || random(&mut state) % 2 == 0;
+            let unsettled: Vec<u64> = (base..high - 1).filter(is_unsettled).collect();
+            let marks = Marks {
+                high,
+                unsettled,
+                settled: 5,
+                generation: 3,
+                doubtful_below: 1,
+                ..Marks::at(base)
+            };
+            let text = marks.encode();
+            let length = text.len() as u64 - "3.3.1.5.".len() as u64;
+            let length_max = length_max(marks.unsettled.len() as u64, span);
+            assert!(length <= length_max.max(MARKS_LENGTH_MAX as u64));
+            assert!(length_max <= MARKS_LENGTH_MAX as u64, "{span}");
+            assert_eq!(text.starts_with("3."), span > 6_001, "{span}: {length}");
             assert_eq!(Marks::decode(base, &text), Some(marks));
         }
     }
@@ -248,6 +338,11 @@ mod tests {
             "2.1.1.1.!!",
             "2.1.1.1.ggggggggggggggA",
             "2.1.1.1.______AA",
+            "3.1.1.1.",
+            "3.1.1.1.G",
+            "3.1.1.1.AG",
+            "3.1.1.1.!A",
+            "4.1.1.1.A",
         ] {
             assert_eq!(Marks::decode(5, text), None, "{text:?}");
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use minutehand_model::DeliveryToken;
 use minutehand_ports::Delivery;
 
-use super::marks::{Marks, RUNS_LENGTH_MAX, length_max};
+use super::marks::{MARKS_LENGTH_MAX, Marks, length_max};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Held {
@@ -101,7 +101,7 @@ impl Window {
     pub(crate) fn hand_out(&mut self, count: u64) -> Option<Delivery> {
         let (offset, _) = self.ready.front()?;
         let span = offset - self.low();
-        if *offset >= self.high && length_max(self.in_hand() + 1, span) > RUNS_LENGTH_MAX as u64 {
+        if *offset >= self.high && length_max(self.in_hand() + 1, span) > MARKS_LENGTH_MAX as u64 {
             return None;
         }
         let (offset, mut delivery) = self.ready.pop_front()?;
@@ -278,7 +278,7 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::super::marks::RUNS_LENGTH_MAX;
+    use super::super::marks::MARKS_LENGTH_MAX;
     use super::*;
     use bytes::Bytes;
     use minutehand_model::{Epoch, LogOffset, PartitionId, TaskKey, Timestamp};
@@ -443,10 +443,12 @@ mod tests {
     /// Whatever is settled first, the metadata has room for it.
     #[test]
     fn hand_outs_wait_while_the_metadata_could_grow_too_long() {
+        // What stands before the marks: a version, a generation, and two numbers.
+        const NUMBERS_LENGTH_MAX: usize = 60;
         for stride in [1, 2, 40, 2_000] {
             let mut window = Window::restore(Marks::at(0));
             let (mut next, mut longest) = (0, 0);
-            for round in 0..60_u64 {
+            for round in 0..120_u64 {
                 for _ in 0..200 {
                     next += stride;
                     window.add(next, delivery(next));
@@ -458,7 +460,7 @@ mod tests {
                 longest = longest.max(settle(&mut window, &some).encode().len());
             }
             assert!(
-                longest <= RUNS_LENGTH_MAX + 10,
+                longest <= MARKS_LENGTH_MAX + NUMBERS_LENGTH_MAX,
                 "stride {stride}: {longest}"
             );
             assert!(
