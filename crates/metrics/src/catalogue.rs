@@ -3,7 +3,6 @@
 use minutehand_model::{Difference, OutcomeKind, Phase, Precision, ScheduleStatus};
 
 use crate::bounds::{QUEUES_MAX, ROUTES_MAX};
-use crate::ledger::{COMPLETE, UNVERIFIED};
 use crate::metric::{Kind, Label, Metric, Unit, Values};
 
 const PARTITION: Label = Label {
@@ -60,6 +59,9 @@ const VERDICT: Label = Label {
 /// In what a minute differs, and the words for one that differs in nothing.
 const VERDICTS: &[&str] = &with::<{ DIFFERENCES.len() + 1 }>(DIFFERENCES, UNVERIFIED);
 const DIFFERENCES: &[&str] = &with::<{ Difference::WORDS.len() + 1 }>(Difference::WORDS, COMPLETE);
+/// Verdicts on a minute that no difference has been found in.
+pub(crate) const COMPLETE: &str = "complete";
+pub(crate) const UNVERIFIED: &str = "unverified";
 const STORE: Label = Label {
     name: "store",
     values: Values::Words(&["log", "sink", "timetable", "ledger"]),

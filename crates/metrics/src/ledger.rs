@@ -3,12 +3,8 @@
 use metrics::{Counter, Gauge};
 use minutehand_model::Timestamp;
 
-use crate::catalogue::{LEDGER_GIVEN_UP, LEDGER_KEPT, LEDGER_MINUTES};
+use crate::catalogue::{COMPLETE, LEDGER_GIVEN_UP, LEDGER_KEPT, LEDGER_MINUTES, UNVERIFIED};
 use crate::label::ByWord;
-
-/// Verdicts on a minute that no difference has been found in.
-pub(crate) const COMPLETE: &str = "complete";
-pub(crate) const UNVERIFIED: &str = "unverified";
 
 /// The handle of one partition.
 #[derive(Clone, Debug)]

@@ -28,8 +28,10 @@ pub use minutehand_model::DeadLetter;
 pub use history::{DeadLetterPage, EndedPage, EndedPlace, EndedQuery, History, HistoryEntry};
 pub use ledger::{LEDGER_KEPT_MS, LEDGER_MINUTES_MAX, Ledger};
 pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
-pub use output::{Output, OutputError, OutputRecord, refuse_output};
-pub use queue::{Claim, Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement};
+pub use output::{Output, OutputError, OutputRecord};
+pub use queue::{
+    Claim, Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement, refuse_output,
+};
 pub use rules::{QueueRulebook, RulesOfQueues};
 pub use sink::{Committed, ExecutionSink, Opened};
 pub use stops::{RecentStops, Stop, StopListeners, StopReceiver};

@@ -9,8 +9,6 @@ use minutehand_model::limits::{
     OUTPUT_RECORDS_MAX, RECORD_KEY_BYTES_MAX,
 };
 
-use crate::{ErrorClass, PortError, Settlement};
-
 /// A record that a run leaves. It becomes durable in one step with the run's settlement, or not at
 /// all: whoever reads committed records alone finds it once, however often the run was tried.
 #[derive(Clone, PartialEq, Eq)]
@@ -134,21 +132,6 @@ impl OutputRecord {
         }
         Ok(())
     }
-}
-
-/// For queues that have no topics of others beside them.
-///
-/// # Errors
-/// Class `Fatal` when a settlement would leave a record.
-pub fn refuse_output(settlements: &[Settlement], action: &str) -> Result<(), PortError> {
-    let mut records = settlements.iter().flat_map(|one| one.output.records());
-    let Some(OutputRecord { topic, .. }) = records.next() else {
-        return Ok(());
-    };
-    let reason = format!(
-        "there is no topic {topic}: runs leave records where executions come from Kafka, and nowhere else"
-    );
-    Err(PortError::new(ErrorClass::Fatal, action, reason))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use minutehand_model::{
     DeliveryToken, Epoch, LastWord, LogOffset, Outcome, PartitionId, QueueName, TaskKey, Timestamp,
 };
 
-use crate::{DeadLetter, ErrorClass, Output, PortError, Stop, StopReceiver};
+use crate::{DeadLetter, ErrorClass, Output, OutputRecord, PortError, Stop, StopReceiver};
 
 /// Where a delivery stands in its queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -222,4 +222,19 @@ pub trait ExecutionQueue: Send + Sync + 'static {
 
     /// How full a queue is for a group.
     async fn depth(&self, queue: &QueueName, group: &str) -> Result<QueueDepth, PortError>;
+}
+
+/// For queues that have no topics of others beside them.
+///
+/// # Errors
+/// Class `Fatal` when a settlement would leave a record.
+pub fn refuse_output(settlements: &[Settlement], action: &str) -> Result<(), PortError> {
+    let mut records = settlements.iter().flat_map(|one| one.output.records());
+    let Some(OutputRecord { topic, .. }) = records.next() else {
+        return Ok(());
+    };
+    let reason = format!(
+        "there is no topic {topic}: runs leave records where executions come from Kafka, and nowhere else"
+    );
+    Err(PortError::new(ErrorClass::Fatal, action, reason))
 }
