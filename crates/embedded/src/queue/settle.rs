@@ -38,9 +38,11 @@ enum Kept {
 }
 
 impl Kept {
-    fn of(key: TaskKey, outcome: &Outcome) -> Kept {
-        Success::of(key, outcome)
-            .map_or_else(|| Kept::Whole(key, outcome::encode(outcome)), Kept::Brief)
+    fn of(key: TaskKey, outcome: Outcome) -> Kept {
+        match Success::of(key, outcome) {
+            Ok(success) => Kept::Brief(success),
+            Err(outcome) => Kept::Whole(key, outcome::encode(&outcome)),
+        }
     }
 }
 
@@ -88,7 +90,7 @@ impl Prepared {
             kind: Kind::Report,
             commands: report.commands,
             dead_letter: report.dead_letter.map(letter),
-            outcome: report.outcome.map(|(key, outcome)| Kept::of(key, &outcome)),
+            outcome: report.outcome.map(|(key, outcome)| Kept::of(key, outcome)),
         }
     }
 

@@ -32,27 +32,29 @@ pub(crate) struct Success {
 }
 
 impl Success {
-    /// From an outcome; `None` when there is more to keep of it.
-    pub(crate) fn of(task: TaskKey, outcome: &Outcome) -> Option<Success> {
+    /// From an outcome, which is given back when there is more to keep of it.
+    pub(crate) fn of(task: TaskKey, outcome: Outcome) -> Result<Success, Outcome> {
+        if outcome.kind != OutcomeKind::Succeeded || !outcome.detail.is_empty() {
+            return Err(outcome);
+        }
         let Outcome {
             execution,
             attempt,
-            kind,
-            ref detail,
+            kind: _,
+            detail: _,
             due,
             started_at,
             ended_at,
-            task: ref names,
-        } = *outcome;
-        let is_brief = kind == OutcomeKind::Succeeded && detail.is_empty();
-        is_brief.then(|| Success {
+            task: names,
+        } = outcome;
+        Ok(Success {
             task,
             execution,
             due,
             started_at,
             ended_at,
             attempt,
-            names: names.as_deref().cloned().map(Arc::new),
+            names: names.map(Arc::from),
         })
     }
 
@@ -199,6 +201,8 @@ fn decode_named(first: u64, mut bytes: &[u8]) -> Result<Vec<(u64, Success)>, Fau
 struct Homes<'a> {
     all: Vec<(&'a Namespace, &'a QueueName)>,
     numbers: HashMap<(&'a str, &'a str), u32>,
+    /// That of the entry before: mostly it is the same.
+    last: Option<u32>,
 }
 
 impl<'a> Homes<'a> {
@@ -209,12 +213,18 @@ impl<'a> Homes<'a> {
         else {
             return NO_NAMES;
         };
+        let is_same = |number: &u32| self.all[*number as usize] == (namespace, queue);
+        if let Some(number) = self.last.filter(is_same) {
+            return number;
+        }
         let all = &mut self.all;
         let of_both = (namespace.as_str(), queue.as_str());
-        *self.numbers.entry(of_both).or_insert_with(|| {
+        let number = *self.numbers.entry(of_both).or_insert_with(|| {
             all.push((namespace, queue));
             (all.len() - 1) as u32
-        })
+        });
+        self.last = Some(number);
+        number
     }
 
     fn put(&self, buffer: &mut BytesMut) {
@@ -315,16 +325,19 @@ mod tests {
     #[test]
     fn only_successes_without_a_word_are_brief() {
         let outcome = success(9).outcome();
-        assert_eq!(Success::of(success(9).task, &outcome), Some(success(9)));
+        assert_eq!(
+            Success::of(success(9).task, outcome.clone()),
+            Ok(success(9))
+        );
         let worded = Outcome {
             detail: "HTTP 204".to_owned(),
             ..outcome.clone()
         };
-        assert_eq!(Success::of(TaskKey(1), &worded), None);
+        assert_eq!(Success::of(TaskKey(1), worded.clone()), Err(worded));
         let failed = Outcome {
             kind: OutcomeKind::Dead,
             ..outcome
         };
-        assert_eq!(Success::of(TaskKey(1), &failed), None);
+        assert_eq!(Success::of(TaskKey(1), failed.clone()), Err(failed));
     }
 }

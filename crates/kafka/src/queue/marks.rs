@@ -273,7 +273,8 @@ mod tests {
         for span in [3_000, 6_001, 12_345, 20_993] {
             let base = random(&mut state) % 1_000_000;
             let high = base + span;
-            let is_unsettled = |offset: &u64| *offset == base || random(&mut state) % 2 == 0;
+            let is_unsettled =
+                |offset: &u64| *offset == base || random(&mut state).is_multiple_of(2);
             let unsettled: Vec<u64> = (base..high - 1).filter(is_unsettled).collect();
             let marks = Marks {
                 high,
