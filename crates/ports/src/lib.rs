@@ -30,7 +30,7 @@ pub use ledger::{LEDGER_KEPT_MS, LEDGER_MINUTES_MAX, Ledger};
 pub use log::{Appended, CommandLog, LogBatch, LogBounds, LogRecord};
 pub use output::{Output, OutputError, OutputRecord, refuse_output};
 pub use queue::{Claim, Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement};
-pub use rules::{QueueRulebook, RulesOfQueues};
+pub use rules::{QueueRulebook, RulesChange, RulesOfQueues};
 pub use sink::{Committed, ExecutionSink, Opened};
 pub use stops::{RecentStops, Stop, StopListeners, StopReceiver};
 pub use store::{Connected, StoreDescription, StoreError, StorePart, TimetableStore};

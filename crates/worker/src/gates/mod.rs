@@ -7,6 +7,8 @@
 
 mod room;
 mod sluice;
+#[cfg(test)]
+mod tests;
 mod turns;
 
 use std::collections::BTreeMap;
@@ -166,24 +168,21 @@ impl Gates {
     ) {
         let Some(inner) = &self.0 else { return };
         let (now, group) = (settings.now(), &settings.group);
-        let (mut has_gate, mut is_closed, mut breaker) = (false, false, None);
-        self.asks(queue, |rules| {
-            has_gate = rules.gate.is_some();
-            is_closed = rules.closed(now).is_some();
-            breaker = rules.breaker.clone();
-            true
-        });
-        let was_probe =
-            has_gate && inner.with_sluice(queue, group, |sluice| sluice.probe_ended(id));
+        let Some(rules) = self.said(queue) else {
+            return;
+        };
+        let is_open = rules.closed(now).is_none();
+        let was_probe = rules.gate.is_some()
+            && inner.with_sluice(queue, group, |sluice| sluice.probe_ended(id));
         let (inner, queue) = (Arc::clone(inner), queue.clone());
         if was_probe {
             if kind != OutcomeKind::Succeeded {
                 let outcome = kind.as_str();
                 info!(%queue, outcome, "a probe did not succeed; the queue stays paused");
-                return;
+            } else if let Some(probed) = probed(&rules, now) {
+                tokio::spawn(async move { inner.open(queue, now, probed).await });
             }
-            tokio::spawn(async move { inner.open(queue, now).await });
-        } else if let Some(breaker) = breaker.filter(|_| !is_closed) {
+        } else if let Some(breaker) = rules.breaker.filter(|_| is_open) {
             let is_over = inner.with_sluice(&queue, group, |sluice| {
                 sluice.has_failed_often(kind, breaker.failures_max)
             });
@@ -191,6 +190,12 @@ impl Gates {
                 tokio::spawn(async move { inner.close(queue, now, breaker).await });
             }
         }
+    }
+
+    /// What is said of a queue now.
+    fn said(&self, queue: &QueueName) -> Option<QueueRules> {
+        let all = self.0.as_ref()?.rules.borrow();
+        all.as_ref()?.get(queue).cloned()
     }
 
     fn asks(&self, queue: &QueueName, ask: impl FnOnce(&QueueRules) -> bool) -> bool {
@@ -317,37 +322,20 @@ impl Inner {
         sluices
     }
 
-    /// What is said of a queue now.
-    fn said(&self, queue: &QueueName) -> Option<QueueRules> {
-        let all = self.rules.borrow();
-        all.as_ref().and_then(|all| all.get(queue)).cloned()
-    }
-
-    /// Pauses a queue of which too much has failed, until a probe succeeds.
+    /// Pauses a queue of which too much has failed, until a probe succeeds; not when somebody has
+    /// said meanwhile that it is paused, or that it does not pause by itself.
     async fn close(&self, queue: QueueName, now: Timestamp, breaker: Breaker) {
-        let Some(rules) = self
-            .said(&queue)
-            .filter(|rules| rules.closed(now).is_none())
-        else {
-            return;
-        };
         let failures = breaker.failures_max;
-        let gate = Gate {
-            closed_at: now,
-            closed_by: BREAKER.to_owned(),
-            reason: format!("{failures} attempts in a row failed"),
-            until: None,
-            probe_every_ms: Some(breaker.probe_every_ms),
-            drain_per_second: breaker.drain_per_second,
-            opened: None,
+        let close = move |rules: &QueueRules| {
+            let holds = rules.closed(now).is_none() && rules.breaker.as_ref() == Some(&breaker);
+            holds.then(|| QueueRules {
+                gate: Some(closed_by(&breaker, now)),
+                ..rules.clone()
+            })
         };
-        let gate = Some(gate);
-        match self
-            .book
-            .set_rules(&queue, QueueRules { gate, ..rules })
-            .await
-        {
-            Ok(()) => {
+        match self.book.change(&queue, Box::new(close)).await {
+            Ok(None) => {}
+            Ok(Some(_)) => {
                 warn!(%queue, failures, "the queue is paused: that many attempts in a row failed")
             }
             Err(error) => {
@@ -356,25 +344,47 @@ impl Inner {
         }
     }
 
-    async fn open(&self, queue: QueueName, now: Timestamp) {
-        let Some(mut rules) = self
-            .said(&queue)
-            .filter(|rules| rules.closed(now).is_some())
-        else {
-            return;
+    /// Opens a queue of which a probe has succeeded; not when somebody has paused it in another way
+    /// meanwhile.
+    async fn open(&self, queue: QueueName, now: Timestamp, probed: Gate) {
+        let open = move |rules: &QueueRules| {
+            let gate = rules.closed(now).filter(|gate| **gate == probed)?;
+            let by = PROBE.to_owned();
+            let gate = Gate {
+                opened: Some(Opening { at: now, by }),
+                ..gate.clone()
+            };
+            Some(QueueRules {
+                gate: Some(gate),
+                ..rules.clone()
+            })
         };
-        if let Some(gate) = &mut rules.gate {
-            gate.opened = Some(Opening {
-                at: now,
-                by: PROBE.to_owned(),
-            });
-        }
-        match self.book.set_rules(&queue, rules).await {
-            Ok(()) => info!(%queue, "the queue is open again: a probe has succeeded"),
+        match self.book.change(&queue, Box::new(open)).await {
+            Ok(None) => {}
+            Ok(Some(_)) => info!(%queue, "the queue is open again: a probe has succeeded"),
             Err(error) => {
                 warn!(%queue, %error, "a probe has succeeded, and the queue could not be opened; the next one may")
             }
         }
+    }
+}
+
+/// The gate that a probe opens by its success.
+fn probed(rules: &QueueRules, now: Timestamp) -> Option<Gate> {
+    let gate = rules.closed(now)?;
+    gate.probe_every_ms.is_some().then(|| gate.clone())
+}
+
+/// The gate that a breaker closes.
+fn closed_by(breaker: &Breaker, now: Timestamp) -> Gate {
+    Gate {
+        closed_at: now,
+        closed_by: BREAKER.to_owned(),
+        reason: format!("{} attempts in a row failed", breaker.failures_max),
+        until: None,
+        probe_every_ms: Some(breaker.probe_every_ms),
+        drain_per_second: breaker.drain_per_second,
+        opened: None,
     }
 }
 
