@@ -1,5 +1,7 @@
 //! Taking from a queue for a group, as what is said of the queue allows.
 
+use std::time::Duration;
+
 use minutehand_model::{QueueName, QueueRules};
 use minutehand_ports::PortError;
 use tokio::sync::watch;
@@ -65,10 +67,7 @@ impl Taker<'_> {
                     if std::mem::take(&mut looks_after) {
                         self.seat.room.pass_on();
                     }
-                    tokio::select! {
-                        () = wait(&mut news, pause) => {}
-                        () = self.seat.room.released.notified() => {}
-                    }
+                    self.rest(pause, &mut news).await;
                     None
                 }
                 Next::Poll(count, Purpose::Work) => {
@@ -77,16 +76,20 @@ impl Taker<'_> {
                 }
                 Next::Poll(count, purpose) => {
                     let rules = rules.unwrap_or_default();
-                    tokio::select! {
-                        biased;
-                        looked = self.look_behind(&rules, count, purpose) => looked?,
-                        () = changed(&mut news) => None,
-                    }
+                    self.behind(&rules, count, purpose, &mut news).await?
                 }
             };
             if let Some(handed) = handed {
                 return Ok(handed);
             }
+        }
+    }
+
+    /// Waits for so long, or until something else holds or somebody's poll is over.
+    async fn rest(&self, pause: Duration, news: &mut News) {
+        tokio::select! {
+            () = wait(news, pause) => {}
+            () = self.seat.room.released.notified() => {}
         }
     }
 
@@ -180,6 +183,21 @@ impl Taker<'_> {
             self.inner.with_sluice(self.queue, group, |sluice| {
                 sluice.started(&rules, room::started(handed));
             });
+        }
+    }
+
+    /// Takes what a queue hands out though it is paused, as long as nothing else holds.
+    async fn behind(
+        &self,
+        rules: &QueueRules,
+        count: usize,
+        purpose: Purpose,
+        news: &mut News,
+    ) -> Result<Option<Vec<Handed>>, PortError> {
+        tokio::select! {
+            biased;
+            looked = self.look_behind(rules, count, purpose) => looked,
+            () = changed(news) => Ok(None),
         }
     }
 
