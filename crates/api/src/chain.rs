@@ -137,15 +137,11 @@ fn beneath(branch: Branch, invalid: InvalidField) -> InvalidField {
 /// # Errors
 /// The first field that breaks a limit.
 pub(crate) fn validate_chain(chain: &Chain) -> Result<(), InvalidField> {
-    let top = || match chain.on_success {
-        Some(_) => Branch::Success.field(),
-        None => Branch::Failure.field(),
-    };
     let depth = chain.depth();
     if depth > CHAIN_DEPTH_MAX {
         let limit = format!("at most {CHAIN_DEPTH_MAX} tasks follow one after the other");
         return Err(InvalidField::new(
-            top(),
+            worse(chain, Chain::depth),
             "is nested too deeply",
             limit,
             depth,
@@ -157,9 +153,28 @@ pub(crate) fn validate_chain(chain: &Chain) -> Result<(), InvalidField> {
             "at most {CHAIN_BYTES_MAX} bytes (64 KiB) for all that follows: payloads, headers, and about 200 for each task"
         );
         let given = format!("{bytes} bytes");
-        return Err(InvalidField::new(top(), "is too large", limit, given).for_its_size());
+        let field = worse(chain, Chain::bytes);
+        return Err(InvalidField::new(field, "is too large", limit, given).for_its_size());
     }
     validate_links(chain)
+}
+
+/// The field of the branch with more of something.
+#[cold]
+fn worse(chain: &Chain, measure: fn(&Chain) -> usize) -> &'static str {
+    let of_success = measure(&Chain {
+        on_failure: None,
+        ..chain.clone()
+    });
+    let of_failure = measure(&Chain {
+        on_success: None,
+        ..chain.clone()
+    });
+    let branch = match of_failure > of_success {
+        true => Branch::Failure,
+        false => Branch::Success,
+    };
+    branch.field()
 }
 
 fn validate_links(chain: &Chain) -> Result<(), InvalidField> {
@@ -371,5 +386,17 @@ mod tests {
             assert_eq!(malformed.field, format!("on_failure.{field}"));
         }
         assert!(created(&nested(1_000, "")).is_err());
+    }
+
+    #[test]
+    fn of_two_branches_the_one_that_is_too_much_is_named() {
+        let on_success = r#","on_success":{"queue":"s"}"#;
+        let large = format!(r#","payload":"{}""#, "x".repeat(66_000));
+        for chain in [nested(9, ""), nested(1, &large)] {
+            let Err(Unread::Refused(refused)) = created(&format!("{on_success}{chain}")) else {
+                panic!("it is taken");
+            };
+            assert_eq!(refused.field, "on_failure");
+        }
     }
 }

@@ -174,16 +174,81 @@ where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
-    struct Object<T>(T);
-    impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
-            let read = object::<D, T>(deserializer)?;
-            read.map(Object)
-                .ok_or_else(|| D::Error::custom("invalid type: null, expected an object"))
-        }
-    }
     let objects = Vec::<Object<T>>::deserialize(deserializer)?;
     Ok(objects.into_iter().map(|Object(object)| object).collect())
+}
+
+/// One that is not null.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        let read = object::<D, T>(deserializer)?;
+        read.map(Object)
+            .ok_or_else(|| D::Error::custom("invalid type: null, expected an object"))
+    }
+}
+
+/// Reads an object of objects, none of which serde would take an array for.
+///
+/// # Errors
+/// Anything but an object or null, anything but objects in it, and a name that is there twice.
+pub fn objects_by_name<'de, D, T>(deserializer: D) -> Result<Option<BTreeMap<String, T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct ByName<T>(BTreeMap<String, T>);
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByName<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ByName<T>, D::Error> {
+            deserializer.deserialize_map(ByNameVisitor(PhantomData))
+        }
+    }
+    struct ByNameVisitor<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ByNameVisitor<T> {
+        type Value = ByName<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ByName<T>, A::Error> {
+            let mut found = BTreeMap::new();
+            while let Some((Text(name), Object(value))) =
+                map.next_entry::<Text<'de>, Object<T>>()?
+            {
+                if found.contains_key(&*name) {
+                    return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+                }
+                found.insert(name.into_owned(), value);
+            }
+            Ok(ByName(found))
+        }
+    }
+    let read = object::<D, ByName<T>>(deserializer)?;
+    Ok(read.map(|ByName(found)| found))
+}
+
+/// Reads a count, whose limits are told where anything else is given: 1 to `MAX`. Whether it is
+/// within them is for others to say.
+///
+/// # Errors
+/// Anything but a whole number that is not negative, or null.
+pub fn count<'de, D: Deserializer<'de>, const MAX: u32>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    struct CountVisitor<const MAX: u32>;
+    impl<const MAX: u32> Visitor<'_> for CountVisitor<MAX> {
+        type Value = Option<u64>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "1 to {MAX}")
+        }
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Option<u64>, E> {
+            Ok(Some(number))
+        }
+        fn visit_unit<E: serde::de::Error>(self) -> Result<Option<u64>, E> {
+            Ok(None)
+        }
+    }
+    deserializer.deserialize_any(CountVisitor::<MAX>)
 }
 
 #[cold]

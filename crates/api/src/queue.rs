@@ -36,7 +36,11 @@ pub struct QueuePause<'a> {
     pub probe_every: Option<Duration<'a>>,
     /// How many executions a second come out, once it is open, of those that waited: 1 to
     /// 1,000,000. All at once when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub drain_per_second: Option<u64>,
 }
 
@@ -101,7 +105,11 @@ impl QueuePause<'_> {
 pub struct QueueResumption {
     /// How many executions a second come out of those that waited, in place of what was said when
     /// it was paused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub drain_per_second: Option<u64>,
 }
 
@@ -123,21 +131,42 @@ impl QueueResumption {
 pub struct QueueLimit<'a> {
     /// Executions a second that each worker group is handed, shared out over its members: 1 to
     /// 1,000,000. Without a limit when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub per_second: Option<u64>,
     /// Executions of one key that are at work at once in a worker group: 1 to 1,000. With 1 they run
     /// in their order. Without a limit when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::count::<_, { PER_KEY_MAX }>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub concurrency_per_key: Option<u64>,
     /// Executions a second of each namespace, of which `namespaces` says nothing else: 1 to
     /// 1,000,000. Without a limit when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub namespace_per_second: Option<u64>,
     /// What single namespaces get, at most 100 of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::objects_by_name",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub namespaces: Option<BTreeMap<String, NamespaceLimit>>,
     /// When the queue is paused by itself. It is not when left out.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "crate::json::object",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(value_type = Option<QueueBreaker<'static>>)]
     pub breaker: Option<QueueBreaker<'a>>,
 }
@@ -148,6 +177,7 @@ pub struct QueueLimit<'a> {
 #[schema(example = json!({ "failures": 50, "probe_every": "30s", "drain_per_second": 100 }))]
 pub struct QueueBreaker<'a> {
     /// So many attempts in a row have failed at one process: 1 to 10,000.
+    #[serde(deserialize_with = "failures")]
     pub failures: u64,
     /// Hand one execution out this often then, 1 s to a day; the first that succeeds opens the
     /// queue. Every 30 s when left out.
@@ -156,8 +186,20 @@ pub struct QueueBreaker<'a> {
     pub probe_every: Option<Duration<'a>>,
     /// How many executions a second come out, once it is open, of those that waited: 1 to
     /// 1,000,000. All at once when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub drain_per_second: Option<u64>,
+}
+
+fn failures<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let given = crate::json::count::<D, { FAILURES_MAX }>(deserializer)?;
+    given.ok_or_else(|| {
+        let limit = format!("invalid type: null, expected 1 to {FAILURES_MAX}");
+        serde::de::Error::custom(limit)
+    })
 }
 
 /// How often a queue that was paused by itself is probed, in milliseconds, unless it is said.
@@ -184,11 +226,19 @@ impl QueueBreaker<'_> {
 #[schema(example = json!({ "weight": 5, "per_second": 50 }))]
 pub struct NamespaceLimit {
     /// How many are handed out in its turn, while others wait as well: 1 to 100, 1 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::count::<_, { WEIGHT_MAX }>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub weight: Option<u64>,
     /// Executions a second that a worker group is handed of it: 1 to 1,000,000. Without a limit
     /// when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub per_second: Option<u64>,
 }
 
@@ -371,5 +421,69 @@ mod tests {
         ] {
             assert_eq!(limit(text), Err(field.to_owned()), "{text}");
         }
+    }
+
+    /// What has another form is refused by its name and by what it may be, and not taken for it.
+    #[test]
+    fn limits_of_another_form_are_refused_by_name() {
+        let refused = |text: &str| {
+            let read = crate::json::read::<QueueLimit<'_>>(text.as_bytes());
+            match read.err().unwrap_or_else(|| panic!("{text} is taken")) {
+                crate::Unread::Malformed(malformed) => (malformed.field, malformed.limit),
+                crate::Unread::Refused(refused) => panic!("{refused}"),
+            }
+        };
+        let rate = "1 to 1000000";
+        for (text, field, limit) in [
+            (r#"{"breaker":[1,"1s",5]}"#, "breaker", "an object"),
+            (r#"{"breaker":[]}"#, "breaker", "an object"),
+            (
+                r#"{"breaker":{"failures":null}}"#,
+                "breaker.failures",
+                "1 to 10000",
+            ),
+            (
+                r#"{"breaker":{"failures":"5"}}"#,
+                "breaker.failures",
+                "1 to 10000",
+            ),
+            (r#"{"breaker":{}}"#, "breaker.failures", "required"),
+            (r#"{"namespaces":[]}"#, "namespaces", "an object"),
+            (
+                r#"{"namespaces":{"a":[5,10]}}"#,
+                "namespaces.a",
+                "an object",
+            ),
+            (r#"{"namespaces":{"a":null}}"#, "namespaces.a", "an object"),
+            (
+                r#"{"namespaces":{"a":{},"a":{}}}"#,
+                "namespaces.a",
+                "every key at most once",
+            ),
+            (
+                r#"{"namespaces":{"a":{"weight":-1}}}"#,
+                "namespaces.a.weight",
+                "1 to 100",
+            ),
+            (r#"{"per_second":-1}"#, "per_second", rate),
+            (r#"{"per_second":"5"}"#, "per_second", rate),
+            (r#"{"per_second":1.5}"#, "per_second", rate),
+            (
+                r#"{"namespace_per_second":[]}"#,
+                "namespace_per_second",
+                rate,
+            ),
+            (
+                r#"{"concurrency_per_key":true}"#,
+                "concurrency_per_key",
+                "1 to 1000",
+            ),
+        ] {
+            let expected = (field.to_owned(), limit.to_owned());
+            assert_eq!(refused(text), expected, "{text}");
+        }
+        let nothing = r#"{"breaker":null,"namespaces":null,"per_second":null}"#;
+        let read: QueueLimit<'_> = crate::json::read(nothing.as_bytes()).unwrap();
+        assert_eq!(read.parse(), Ok(LimitTerms::default()));
     }
 }

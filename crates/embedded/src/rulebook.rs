@@ -4,35 +4,40 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use minutehand_model::{QueueName, QueueRules};
-use minutehand_ports::{PortError, QueueRulebook, RulesOfQueues};
+use minutehand_ports::{PortError, QueueRulebook, RulesChange, RulesOfQueues};
 use minutehand_record::queue_rules;
 use tokio::sync::watch;
 
 use crate::keys;
 use crate::store::{Applied, EmbeddedStore};
 
+/// About what a row takes.
+const ROW_BYTES: usize = 1_024;
+
 #[async_trait]
 impl QueueRulebook for EmbeddedStore {
-    async fn set_rules(&self, queue: &QueueName, rules: QueueRules) -> Result<(), PortError> {
-        let (action, queue) = (
-            format!("say what holds for the queue {queue}"),
-            queue.clone(),
-        );
-        let (key, row) = (keys::rules(&queue), queue_rules::encode(&rules));
-        self.submit(
-            action,
-            key.len() + row.len(),
-            false,
-            move |state, writes| {
-                if rules == QueueRules::default() {
-                    writes.remove(&state.spaces.meta, key.clone());
-                } else {
-                    writes.insert(&state.spaces.meta, key.clone(), row.clone());
-                }
-                let shared = Arc::clone(&state.shared);
-                Ok(Applied::then((), move || shared.rules.set(queue, rules)))
-            },
-        )
+    async fn change(
+        &self,
+        queue: &QueueName,
+        change: RulesChange,
+    ) -> Result<Option<QueueRules>, PortError> {
+        let action = format!("say what holds for the queue {queue}");
+        let queue = queue.clone();
+        self.submit(action, ROW_BYTES, false, move |state, writes| {
+            let shared = Arc::clone(&state.shared);
+            let Some((rules, all)) = shared.rules.write(&queue, change) else {
+                return Ok(Applied::now(None));
+            };
+            let key = keys::rules(&queue);
+            if rules == QueueRules::default() {
+                writes.remove(&state.spaces.meta, key);
+            } else {
+                let row = queue_rules::encode(&rules);
+                writes.insert(&state.spaces.meta, key, row);
+            }
+            let tell = move || shared.rules.tell(all);
+            Ok(Applied::then(Some(rules), tell))
+        })
         .await
     }
 

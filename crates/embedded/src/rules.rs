@@ -1,11 +1,11 @@
 //! What operators have said of queues: a row for each queue, all of them in memory.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use minutehand_model::{QueueName, QueueRules};
-use minutehand_ports::RulesOfQueues;
+use minutehand_ports::{RulesChange, RulesOfQueues};
 use minutehand_record::queue_rules;
 use tokio::sync::watch;
 
@@ -13,11 +13,18 @@ use crate::keys;
 
 /// What is said, for whoever hands out.
 #[derive(Debug)]
-pub(crate) struct Rules(watch::Sender<Option<RulesOfQueues>>);
+pub(crate) struct Rules {
+    /// As the last change has left it, which may not be durable yet.
+    written: Mutex<RulesOfQueues>,
+    told: watch::Sender<Option<RulesOfQueues>>,
+}
 
 impl Default for Rules {
     fn default() -> Rules {
-        Rules(watch::Sender::new(Some(Arc::default())))
+        Rules {
+            written: Mutex::default(),
+            told: watch::Sender::new(Some(Arc::default())),
+        }
     }
 }
 
@@ -27,27 +34,41 @@ impl Rules {
         let rules = queue_rules::decode(&Bytes::copy_from_slice(value)).ok();
         let row = keys::rules_of(key).zip(rules);
         let is_row = row.is_some();
-        if let Some((queue, rules)) = row {
-            self.set(queue, rules);
+        if let Some((queue, rules)) = row
+            && let Some((_, all)) = self.write(&queue, Box::new(|_| Some(rules)))
+        {
+            self.tell(all);
         }
         is_row
     }
 
-    /// Puts what is said of a queue now in the place of what was.
-    pub(crate) fn set(&self, queue: QueueName, rules: QueueRules) {
-        self.0.send_modify(|all| {
-            let mut changed: BTreeMap<_, _> = all.as_deref().cloned().unwrap_or_default();
-            if rules == QueueRules::default() {
-                changed.remove(&queue);
-            } else {
-                changed.insert(queue, rules);
-            }
-            *all = Some(Arc::new(changed));
-        });
+    /// Changes what is said of a queue: what is said of it then, and of all. The one who writes
+    /// rows calls it, and tells of it when the row is durable.
+    pub(crate) fn write(
+        &self,
+        queue: &QueueName,
+        change: RulesChange,
+    ) -> Option<(QueueRules, RulesOfQueues)> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = written.get(queue).cloned().unwrap_or_default();
+        let rules = change(&before)?;
+        let mut all: BTreeMap<_, _> = (**written).clone();
+        if rules == QueueRules::default() {
+            all.remove(queue);
+        } else {
+            all.insert(queue.clone(), rules.clone());
+        }
+        *written = Arc::new(all);
+        Some((rules, Arc::clone(&written)))
+    }
+
+    /// This is durable.
+    pub(crate) fn tell(&self, all: RulesOfQueues) {
+        self.told.send_replace(Some(all));
     }
 
     /// What holds, and whatever will.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Option<RulesOfQueues>> {
-        self.0.subscribe()
+        self.told.subscribe()
     }
 }

@@ -1,21 +1,24 @@
-//! What operators have said of queues: records of a compacted topic under the queues' names, which
-//! every process that hands out executions follows.
+//! What operators have said of queues: records of a compacted topic, one for each part of what is
+//! said of a queue, which every process that hands out executions follows.
 
-use std::collections::BTreeMap;
+mod parts;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{PartitionId, QueueName, QueueRules};
-use minutehand_ports::{ErrorClass, PortError, QueueRulebook, RulesOfQueues};
+use minutehand_ports::{ErrorClass, PortError, QueueRulebook, RulesChange, RulesOfQueues};
 use minutehand_record::queue_rules;
 use rdkafka::Message;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::BorrowedMessage;
 use tokio::sync::watch;
 
+use self::parts::Part;
 use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::listener::Consumer;
@@ -36,6 +39,9 @@ struct Shared {
     client: Arc<Client>,
     /// `None` until all of the topic has been read.
     known: watch::Sender<Option<RulesOfQueues>>,
+    /// Queues with a record of all parts. Beneath it a part of which nothing is said needs a record
+    /// that says so.
+    whole: Mutex<BTreeSet<QueueName>>,
     is_closing: AtomicBool,
 }
 
@@ -43,6 +49,8 @@ struct Shared {
 pub struct KafkaRulebook {
     shared: Arc<Shared>,
     start: Once,
+    /// Of the changes of this process one comes after the other.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl KafkaRulebook {
@@ -51,11 +59,13 @@ impl KafkaRulebook {
         let shared = Shared {
             client,
             known: watch::Sender::new(None),
+            whole: Mutex::default(),
             is_closing: AtomicBool::new(false),
         };
         KafkaRulebook {
             shared: Arc::new(shared),
             start: Once::new(),
+            turn: tokio::sync::Mutex::default(),
         }
     }
 }
@@ -68,38 +78,38 @@ impl Drop for KafkaRulebook {
 
 #[async_trait]
 impl QueueRulebook for KafkaRulebook {
-    async fn set_rules(&self, queue: &QueueName, rules: QueueRules) -> Result<(), PortError> {
+    async fn change(
+        &self,
+        queue: &QueueName,
+        change: RulesChange,
+    ) -> Result<Option<QueueRules>, PortError> {
+        let _turn = self.turn.lock().await;
         let action = format!("say what holds for the queue {queue}");
         let mut known = self.rules();
-        let is_nothing = rules == QueueRules::default();
-        let parcel = Parcel {
-            topic: self.shared.client.names().queues.clone(),
-            partition: Some(PARTITION.number()),
-            key: Some(Bytes::copy_from_slice(queue.as_str().as_bytes())),
-            value: (!is_nothing).then(|| queue_rules::encode(&rules)),
-            headers: None,
+        let late = |reason| PortError::new(ErrorClass::Retry, action.clone(), reason);
+        let all = tokio::time::timeout(KNOWN_WITHIN, known.wait_for(Option::is_some)).await;
+        let Ok(Ok(all)) = all.map(|all| all.map(|all| all.clone().unwrap_or_default())) else {
+            return Err(late("what was said before has not been read yet"));
         };
-        let client = Arc::clone(&self.shared.client);
-        let failed = action.clone();
-        blocking(move || {
-            Plain::new(client)
-                .deliver(std::iter::once(&parcel))
-                .map_err(|error| port_error(&failed, error))
-        })
-        .await?;
+        let before = all.get(queue).cloned().unwrap_or_default();
+        let Some(after) = change(&before) else {
+            return Ok(None);
+        };
+        let says = |part: &Part| part.only(&before) != part.only(&after);
+        let parts: Vec<Part> = Part::ALL.into_iter().filter(says).collect();
+        self.shared.write(queue, &parts, &after, &action).await?;
         let is_known = |all: &Option<RulesOfQueues>| {
             let found = all.as_ref().map(|all| all.get(queue).cloned());
-            found.is_some_and(|found| found.unwrap_or_default() == rules)
+            let found = found.map(Option::unwrap_or_default);
+            found.is_some_and(|found| {
+                let mut parts = parts.iter();
+                parts.all(|part| part.only(&found) == part.only(&after))
+            })
         };
-        let seen = tokio::time::timeout(KNOWN_WITHIN, known.wait_for(is_known)).await;
-        match seen {
-            Ok(Ok(_)) => Ok(()),
+        match tokio::time::timeout(KNOWN_WITHIN, known.wait_for(is_known)).await {
+            Ok(Ok(_)) => Ok(Some(after)),
             // Somebody else may have said another thing meanwhile.
-            _ => Err(PortError::new(
-                ErrorClass::Retry,
-                action,
-                "it is durable, and has not been read back yet",
-            )),
+            _ => Err(late("it is durable, and has not been read back yet")),
         }
     }
 
@@ -120,6 +130,40 @@ impl QueueRulebook for KafkaRulebook {
 impl Shared {
     fn is_closing(&self) -> bool {
         self.is_closing.load(Ordering::Relaxed)
+    }
+
+    fn whole(&self) -> MutexGuard<'_, BTreeSet<QueueName>> {
+        self.whole.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what is said of some parts.
+    async fn write(
+        &self,
+        queue: &QueueName,
+        parts: &[Part],
+        rules: &QueueRules,
+        action: &str,
+    ) -> Result<(), PortError> {
+        let has_whole = self.whole().contains(queue);
+        let parcel = |part: &Part| {
+            let said = part.only(rules);
+            let is_told = has_whole || said != QueueRules::default();
+            Parcel {
+                topic: self.client.names().queues.clone(),
+                partition: Some(PARTITION.number()),
+                key: Some(part.key(queue).into()),
+                value: is_told.then(|| queue_rules::encode(&said)),
+                headers: None,
+            }
+        };
+        let parcels: Vec<Parcel> = parts.iter().map(parcel).collect();
+        let (client, failed) = (Arc::clone(&self.client), action.to_owned());
+        blocking(move || {
+            Plain::new(client)
+                .deliver(parcels.iter())
+                .map_err(|error| port_error(&failed, error))
+        })
+        .await
     }
 
     fn run(&self) {
@@ -146,7 +190,7 @@ impl Shared {
                 Some(Ok(message)) => {
                     next = message.offset().max(0) as u64 + 1;
                     heard_at = Instant::now();
-                    take_in(&message, rules);
+                    self.take_in(&message, rules);
                     is_news = true;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) if !is_news => {}
@@ -177,24 +221,31 @@ impl Shared {
         let (_, end) = tail::marks(&self.client, consumer, topic, PARTITION)?;
         Ok(end > next)
     }
-}
 
-fn take_in(message: &BorrowedMessage<'_>, rules: &mut BTreeMap<QueueName, QueueRules>) {
-    let name = std::str::from_utf8(message.key().unwrap_or_default()).ok();
-    let queue = name.and_then(|name| QueueName::parse(name).ok());
-    let said = message
-        .payload()
-        .map(|value| queue_rules::decode(&Bytes::copy_from_slice(value)));
-    match (queue, said) {
-        (Some(queue), None) => {
+    fn take_in(&self, message: &BorrowedMessage<'_>, rules: &mut BTreeMap<QueueName, QueueRules>) {
+        let told = Part::of(message.key().unwrap_or_default());
+        let value = message.payload().map(Bytes::copy_from_slice);
+        let said = value.map_or_else(
+            || Ok(QueueRules::default()),
+            |value| queue_rules::decode(&value),
+        );
+        let (Some((queue, part)), Ok(said)) = (told, said) else {
+            tracing::warn!(
+                offset = message.offset(),
+                "a record about what holds for a queue cannot be read and is passed over"
+            );
+            return;
+        };
+        let holds = rules.entry(queue.clone()).or_default();
+        match part {
+            Some(part) => part.copy(&said, holds),
+            None => {
+                *holds = said;
+                self.whole().insert(queue.clone());
+            }
+        }
+        if *holds == QueueRules::default() {
             rules.remove(&queue);
         }
-        (Some(queue), Some(Ok(said))) => {
-            rules.insert(queue, said);
-        }
-        _ => tracing::warn!(
-            offset = message.offset(),
-            "a record about what holds for a queue cannot be read and is passed over"
-        ),
     }
 }

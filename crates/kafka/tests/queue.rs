@@ -17,7 +17,7 @@ use minutehand_kafka::{
 };
 use minutehand_model::{
     Checkpoint, Command, Epoch, Frontier, LastWord, LogOffset, Namespace, PartitionId, Place,
-    Publication, QueueName, QueueRules, Task, TaskId, TaskKey, Tick, Timestamp, TopicName,
+    Publication, Purge, QueueName, QueueRules, Task, TaskId, TaskKey, Tick, Timestamp, TopicName,
 };
 use minutehand_ports::{
     Claim, CommandLog, DeadLetter, Delivery, DeliveryId, ErrorClass, ExecutionQueue, ExecutionSink,
@@ -763,6 +763,11 @@ async fn a_closed_queue_refuses() {
     );
 }
 
+async fn said(book: &KafkaRulebook, rules: QueueRules) {
+    let told = book.change(&mail(), Box::new(|_| Some(rules))).await;
+    told.unwrap();
+}
+
 /// Every process hears what is said of queues, whenever it begins to listen.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_of_queues_is_known_to_every_process() {
@@ -778,7 +783,7 @@ async fn what_is_said_of_queues_is_known_to_every_process() {
     };
     let long = Duration::from_secs(60);
     for rules in [limited(5), limited(6), QueueRules::default(), limited(7)] {
-        first.set_rules(&mail(), rules.clone()).await.unwrap();
+        said(&first, rules.clone()).await;
         let here = first.rules().borrow().clone().unwrap();
         assert_eq!(here.get(&mail()).cloned().unwrap_or_default(), rules);
         let is_heard = |all: &Option<minutehand_ports::RulesOfQueues>| {
@@ -793,6 +798,45 @@ async fn what_is_said_of_queues_is_known_to_every_process() {
     let known = tokio::time::timeout(long, late.wait_for(Option::is_some)).await;
     let known = known.unwrap().unwrap().clone().unwrap();
     assert_eq!(*known, [(mail(), limited(7))].into());
+}
+
+/// Two processes say something of one queue, before either has heard the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_of_a_part_leaves_the_others_alone() {
+    let client = fresh("parts", 1).await;
+    let books = [
+        KafkaRulebook::new(Arc::clone(&client)),
+        KafkaRulebook::new(again(&client)),
+    ];
+    for round in 1..=20 {
+        let limit = move |rules: &QueueRules| {
+            Some(QueueRules {
+                per_second_max: Some(round),
+                ..rules.clone()
+            })
+        };
+        let purge = move |rules: &QueueRules| {
+            let through = Timestamp::from_millis(i64::from(round));
+            let by = "ops".to_owned();
+            Some(QueueRules {
+                purge: Some(Purge { through, by }),
+                ..rules.clone()
+            })
+        };
+        let mail = mail();
+        let (limited, purged) = tokio::join!(
+            books[0].change(&mail, Box::new(limit)),
+            books[1].change(&mail, Box::new(purge)),
+        );
+        limited.and(purged).unwrap();
+    }
+    let third = KafkaRulebook::new(again(&client));
+    let mut known = third.rules();
+    let known = known.wait_for(Option::is_some).await;
+    let known = known.unwrap().clone();
+    let rules = known.unwrap()[&mail()].clone();
+    assert_eq!(rules.per_second_max, Some(20));
+    assert_eq!(rules.purge.unwrap().through.as_millis(), 20);
 }
 
 /// The age of what waits, in each partition and of each group.

@@ -32,7 +32,7 @@ pub use output::{Output, OutputError, OutputRecord};
 pub use queue::{
     Claim, Delivery, DeliveryId, ExecutionQueue, QueueDepth, Report, Settlement, refuse_output,
 };
-pub use rules::{QueueRulebook, RulesOfQueues};
+pub use rules::{QueueRulebook, RulesChange, RulesOfQueues};
 pub use sink::{Committed, ExecutionSink, Opened};
 pub use stops::{RecentStops, Stop, StopListeners, StopReceiver};
 pub use store::{Connected, StoreDescription, StoreError, StorePart, TimetableStore};

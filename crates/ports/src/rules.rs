@@ -12,12 +12,23 @@ use crate::PortError;
 /// What was said, by queue. Of a queue that is not among them nothing was.
 pub type RulesOfQueues = Arc<BTreeMap<QueueName, QueueRules>>;
 
+/// What becomes of what is said of a queue; `None` leaves it.
+pub type RulesChange = Box<dyn FnOnce(&QueueRules) -> Option<QueueRules> + Send>;
+
 /// What operators have said of queues. All processes that hand out executions read it.
 #[async_trait]
 pub trait QueueRulebook: Send + Sync + 'static {
-    /// Says something else of a queue, in place of all that was said before. Durable, and known
-    /// here, when it answers.
-    async fn set_rules(&self, queue: &QueueName, rules: QueueRules) -> Result<(), PortError>;
+    /// Changes what is said of a queue, and answers what holds then; `None` when the change left
+    /// it. Durable, and known here, when it answers.
+    ///
+    /// Changes of one process come one after the other: each is given what the one before it has
+    /// left. Where processes share a queue, a change of one leaves alone what it did not change of
+    /// the gate, the purge and the limits.
+    async fn change(
+        &self,
+        queue: &QueueName,
+        change: RulesChange,
+    ) -> Result<Option<QueueRules>, PortError>;
 
     /// What is said, kept up to date; `None` while that is not known yet, when nothing may be
     /// handed out.

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use minutehand_model::chain::dead_letter_id;
 use minutehand_model::{ExecutionId, MessageId, QueueName, Task};
 use minutehand_ports::DeadLetter;
-use serde::Serialize;
+use reqwest::Url;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::webhook::URL_HEADER;
 
@@ -15,7 +17,56 @@ pub struct DeadLetterHook {
     /// The queue that its tasks go to.
     pub queue: QueueName,
     /// Where they are posted; `None`: what its queue's workers do is their affair.
-    pub url: Option<String>,
+    pub url: Option<HookUrl>,
+}
+
+/// A URL that may be posted to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct HookUrl(String);
+
+/// What was given is no such URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HookUrlError {
+    /// It is no URL at all.
+    #[error("it must be a URL such as https://example.com/hooks ({reason})")]
+    Form {
+        /// Why.
+        reason: String,
+    },
+    /// Of another kind.
+    #[error("its scheme is {scheme:?}; it must be http or https")]
+    Scheme {
+        /// What was given.
+        scheme: String,
+    },
+    /// Somebody's name or password is in it.
+    #[error("it must be without a user name and a password")]
+    Credentials,
+}
+
+impl TryFrom<String> for HookUrl {
+    type Error = HookUrlError;
+
+    fn try_from(text: String) -> Result<HookUrl, HookUrlError> {
+        let url = Url::parse(&text).map_err(|error| HookUrlError::Form {
+            reason: error.to_string(),
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            let scheme = url.scheme().to_owned();
+            return Err(HookUrlError::Scheme { scheme });
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(HookUrlError::Credentials);
+        }
+        Ok(HookUrl(text))
+    }
+}
+
+impl From<HookUrl> for String {
+    fn from(HookUrl(url): HookUrl) -> String {
+        url
+    }
 }
 
 /// The payload of such a task.
@@ -56,7 +107,7 @@ impl DeadLetterHook {
         Some(Task {
             payload: Bytes::from(payload),
             headers: url
-                .map(|url| (URL_HEADER.to_owned(), url.clone()))
+                .map(|HookUrl(url)| (URL_HEADER.to_owned(), url.clone()))
                 .collect(),
             ..Task::new(namespace, id, self.queue.clone(), letter.at)
         })

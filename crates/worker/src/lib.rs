@@ -69,7 +69,7 @@ pub use decide::{DETAIL_BYTES_MAX, Decision, Ended, after_stop, decide};
 pub use dues::GivenDues;
 pub use gates::Gates;
 pub use handler::{FnHandler, Handler, Verdict};
-pub use hook::DeadLetterHook;
+pub use hook::{DeadLetterHook, HookUrl, HookUrlError};
 pub use lease::{
     Answered, LeaseError, LeaseHolder, LeaseId, LeaseLimits, LeaseRequest, LeaseStanding, Leased,
     Leases, LeasesConfig,

@@ -346,13 +346,44 @@ async fn what_is_said_of_queues_survives_a_restart() {
         ("mail", limited(8)),
         ("gone", QueueRules::default()),
     ] {
-        store.set_rules(&queue(name), rules).await.unwrap();
+        let set = Box::new(|_: &QueueRules| Some(rules));
+        store.change(&queue(name), set).await.unwrap();
     }
     let said = [(queue("mail"), limited(8))];
     assert_eq!(*known(&store), said.clone().into());
     drop(store);
     let again = EmbeddedStore::open(clock.config(folder.path())).unwrap();
     assert_eq!(*known(&again), said.into());
+}
+
+fn one_more(rules: &QueueRules) -> Option<QueueRules> {
+    Some(QueueRules {
+        per_second_max: Some(rules.per_second_max.unwrap_or(0) + 1),
+        ..rules.clone()
+    })
+}
+
+/// They may come to the disk together: none knows of the others by what is durable.
+#[tokio::test]
+async fn no_change_of_what_is_said_undoes_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = TestClock::at(SECOND_MS);
+    let store = EmbeddedStore::open(clock.config(folder.path())).unwrap();
+    let mut raised = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let store = Arc::clone(&store);
+        raised.spawn(async move { store.change(&queue("mail"), Box::new(one_more)).await });
+    }
+    let raised = raised.join_all().await.into_iter();
+    let mut raised: Vec<_> = raised
+        .map(|rules| rules.unwrap().unwrap().per_second_max)
+        .collect();
+    raised.sort();
+    assert!(raised.into_iter().eq((1..=100).map(Some)));
+    let left = store.change(&queue("mail"), Box::new(|_| None)).await;
+    assert_eq!(left.unwrap(), None);
+    let known = store.rules().borrow().clone().unwrap();
+    assert_eq!(known[&queue("mail")].per_second_max, Some(100));
 }
 
 #[tokio::test]

@@ -71,30 +71,43 @@ impl Gateway {
                 Unavailable::from(PortError::new(ErrorClass::Fatal, action, reason)).into(),
             );
         };
-        // What one caller says is not undone by what another read before.
+        // Two callers do not take the last place.
         let _turn = self.rules_turn.lock().await;
-        let (now, said) = (self.now(), self.said_of_queues());
-        let before = said.get(queue).cloned().unwrap_or_default();
-        let after = changed(before, change, now, by);
-        if !said.contains_key(queue) && said.len() >= QUEUE_RULES_MAX {
-            let spent = said.iter().find(|(_, rules)| rules.is_spent(now));
-            let Some((spent, _)) = spent else {
-                return Err(minutehand_api::InvalidField::new(
-                    "queue",
-                    "is one more of which something is said",
-                    format!("at most {QUEUE_RULES_MAX}; resume some"),
-                    queue.as_str(),
-                )
-                .into());
-            };
-            let forgotten = book.set_rules(spent, QueueRules::default()).await;
-            forgotten.map_err(Unavailable::from)?;
-        }
-        tracing::info!(%queue, by, ?after, "an operator says what holds for a queue");
-        book.set_rules(queue, after.clone())
-            .await
-            .map_err(Unavailable::from)?;
+        let now = self.now();
+        self.make_place(book.as_ref(), queue).await?;
+        let by_whom = by.to_owned();
+        let change =
+            move |before: &QueueRules| Some(changed(before.clone(), change, now, &by_whom));
+        let after = book.change(queue, Box::new(change)).await;
+        let after = after.map_err(Unavailable::from)?.unwrap_or_default();
+        tracing::info!(%queue, by, ?after, "an operator has said what holds for a queue");
         Ok(after)
+    }
+
+    /// Forgets what is spent when something is said of one queue more than there is room for.
+    async fn make_place(
+        &self,
+        book: &dyn QueueRulebook,
+        queue: &QueueName,
+    ) -> Result<(), QueryError> {
+        let (now, said) = (self.now(), self.said_of_queues());
+        if said.contains_key(queue) || said.len() < QUEUE_RULES_MAX {
+            return Ok(());
+        }
+        let spent = said.iter().find(|(_, rules)| rules.is_spent(now));
+        let Some((spent, _)) = spent else {
+            return Err(minutehand_api::InvalidField::new(
+                "queue",
+                "is one more of which something is said",
+                format!("at most {QUEUE_RULES_MAX}; resume some"),
+                queue.as_str(),
+            )
+            .into());
+        };
+        let forget = move |rules: &QueueRules| rules.is_spent(now).then(QueueRules::default);
+        let forgotten = book.change(spent, Box::new(forget)).await;
+        forgotten.map_err(Unavailable::from)?;
+        Ok(())
     }
 }
 
@@ -104,9 +117,11 @@ fn changed(
     now: minutehand_model::Timestamp,
     by: &str,
 ) -> QueueRules {
+    let purged_before = rules.purge.as_ref().map(|purge| purge.through);
     let purge = || {
         Some(Purge {
-            through: now,
+            // Nothing that was purged comes back, whatever the clock says now.
+            through: purged_before.map_or(now, |before| before.max(now)),
             by: by.to_owned(),
         })
     };

@@ -5,24 +5,28 @@
 //! started goes back. What an open queue hands out comes by way of a [`room`], where it waits for
 //! its turn.
 
+mod bucket;
 mod room;
 mod sluice;
+mod sluices;
+mod take;
+#[cfg(test)]
+mod tests;
 mod turns;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use minutehand_model::{Breaker, Gate, Opening, OutcomeKind, QueueName, QueueRules, Timestamp};
 use minutehand_ports::{Delivery, DeliveryId, PortError, QueueRulebook, RulesOfQueues};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tracing::{info, warn};
 
+use self::room::Rooms;
 pub(crate) use self::room::{Handed, Hold, Seat};
-use self::room::{Look, Room, Rooms};
-use self::sluice::{Next, Purpose, Sluice};
-use self::turns::Terms;
+use self::sluice::Sluice;
+use self::sluices::Sluices;
+use self::take::Taker;
 use crate::settings::Settings;
 
 /// How long one waits while it is not known what holds; whoever learns it wakes those who wait.
@@ -41,8 +45,7 @@ pub struct Gates(Option<Arc<Inner>>);
 struct Inner {
     book: Arc<dyn QueueRulebook>,
     rules: watch::Receiver<Option<RulesOfQueues>>,
-    /// Of the groups on queues of which something was said.
-    sluices: Mutex<BTreeMap<(QueueName, String), Sluice>>,
+    sluices: Sluices,
     rooms: Rooms,
 }
 
@@ -53,7 +56,7 @@ impl Gates {
         Gates(Some(Arc::new(Inner {
             book,
             rules,
-            sluices: Mutex::default(),
+            sluices: Sluices::default(),
             rooms: Rooms::default(),
         })))
     }
@@ -89,49 +92,13 @@ impl Gates {
             let polled = port.poll(queue, group, count_max).await?;
             return Ok(polled.into_iter().map(Handed::plain).collect());
         };
-        let mut news = inner.rules.clone();
-        loop {
-            let rules = {
-                let all = news.borrow_and_update();
-                all.as_ref().map(|all| all.get(queue).cloned())
-            };
-            let Some(rules) = rules else {
-                wait(&mut news, UNKNOWN).await;
-                continue;
-            };
-            let next = inner.next(settings, queue, rules.as_ref(), count_max);
-            if is_closed(rules.as_ref(), settings) {
-                seat.give_back();
-            }
-            let handed = match next {
-                Next::Wait(pause) => {
-                    wait(&mut news, pause).await;
-                    None
-                }
-                Next::Poll(count, Purpose::Work) => {
-                    let work = Work {
-                        inner,
-                        settings,
-                        queue,
-                        room: &seat.room,
-                        rules: rules.unwrap_or_default(),
-                    };
-                    work.take(count, &mut news).await?
-                }
-                Next::Poll(count, purpose) => {
-                    let rules = rules.unwrap_or_default();
-                    let looked = inner.look_behind(settings, queue, &rules, (count, purpose));
-                    tokio::select! {
-                        biased;
-                        looked = looked => looked?,
-                        () = changed(&mut news) => None,
-                    }
-                }
-            };
-            if let Some(handed) = handed {
-                return Ok(handed);
-            }
-        }
+        let taker = Taker {
+            inner,
+            settings,
+            queue,
+            seat,
+        };
+        taker.take(count_max).await
     }
 
     /// Whether what was taken from a queue must go back to it instead of being started.
@@ -166,24 +133,21 @@ impl Gates {
     ) {
         let Some(inner) = &self.0 else { return };
         let (now, group) = (settings.now(), &settings.group);
-        let (mut has_gate, mut is_closed, mut breaker) = (false, false, None);
-        self.asks(queue, |rules| {
-            has_gate = rules.gate.is_some();
-            is_closed = rules.closed(now).is_some();
-            breaker = rules.breaker.clone();
-            true
-        });
-        let was_probe =
-            has_gate && inner.with_sluice(queue, group, |sluice| sluice.probe_ended(id));
+        let Some(rules) = inner.said(queue) else {
+            return;
+        };
+        let is_open = rules.closed(now).is_none();
+        let was_probe = rules.gate.is_some()
+            && inner.with_sluice(queue, group, |sluice| sluice.probe_ended(id));
         let (inner, queue) = (Arc::clone(inner), queue.clone());
         if was_probe {
             if kind != OutcomeKind::Succeeded {
                 let outcome = kind.as_str();
                 info!(%queue, outcome, "a probe did not succeed; the queue stays paused");
-                return;
+            } else if let Some(probed) = probed(&rules, now) {
+                tokio::spawn(async move { inner.open(queue, now, probed).await });
             }
-            tokio::spawn(async move { inner.open(queue, now).await });
-        } else if let Some(breaker) = breaker.filter(|_| !is_closed) {
+        } else if let Some(breaker) = rules.breaker.filter(|_| is_open) {
             let is_over = inner.with_sluice(&queue, group, |sluice| {
                 sluice.has_failed_often(kind, breaker.failures_max)
             });
@@ -200,99 +164,11 @@ impl Gates {
     }
 }
 
-/// Who takes from an open queue.
-struct Work<'a> {
-    inner: &'a Inner,
-    settings: &'a Settings,
-    queue: &'a QueueName,
-    room: &'a Arc<Room>,
-    rules: QueueRules,
-}
-
-impl Work<'_> {
-    /// Takes up to so many whose turn it is; `None` when one has to look again.
-    async fn take(
-        &self,
-        count: usize,
-        news: &mut watch::Receiver<Option<RulesOfQueues>>,
-    ) -> Result<Option<Vec<Handed>>, PortError> {
-        let Settings { port, group, .. } = self.settings;
-        let terms = Terms::of(&self.rules, port.share(self.queue, group));
-        let limits = self.rules.needs_a_look_ahead();
-        let look = self.room.look(terms, limits, count, Instant::now());
-        let Look {
-            is_ready,
-            wanted,
-            ready_at,
-        } = look;
-        let poll = port.poll(self.queue, group, wanted);
-        let polled = tokio::select! {
-            biased;
-            polled = poll, if wanted > 0 => Some(polled?),
-            // What is there is there at once.
-            () = std::future::ready(()), if is_ready => None,
-            () = changed(news) => return Ok(None),
-            () = self.room.freed.notified() => return Ok(None),
-            () = room::ready_at(ready_at) => return Ok(None),
-        };
-        let came_empty = polled.as_ref().is_some_and(Vec::is_empty);
-        let polled = polled.unwrap_or_default();
-        let handed = self.room.come(polled, (count, limits), Instant::now());
-        let (queue, rules) = (self.queue, &self.rules);
-        if *rules != QueueRules::default() {
-            let inner = self.inner;
-            inner.with_sluice(queue, group, |sluice| {
-                sluice.started(rules, room::started(&handed));
-            });
-        }
-        // Who polls pauses when a queue says that it has nothing.
-        Ok((came_empty || !handed.is_empty()).then_some(handed))
-    }
-}
-
 impl Inner {
-    /// What may be done for somebody who wants so many.
-    fn next(
-        &self,
-        settings: &Settings,
-        queue: &QueueName,
-        rules: Option<&QueueRules>,
-        count_max: usize,
-    ) -> Next {
-        let Some(rules) = rules else {
-            return Next::Poll(count_max, Purpose::Work);
-        };
-        let Settings { port, group, .. } = settings;
-        let (now, share) = (settings.now(), port.share(queue, group));
-        self.with_sluice(queue, group, |sluice| {
-            sluice.next(rules, (now, Instant::now()), share, count_max)
-        })
-    }
-
-    /// Takes what a queue hands out though it is paused: a probe, or what was purged. `None` when
-    /// there was none.
-    async fn look_behind(
-        &self,
-        settings: &Settings,
-        queue: &QueueName,
-        rules: &QueueRules,
-        (count, purpose): (usize, Purpose),
-    ) -> Result<Option<Vec<Handed>>, PortError> {
-        let Settings { port, group, .. } = settings;
-        let polled = tokio::select! {
-            biased;
-            polled = port.poll(queue, group, count) => polled?,
-            () = tokio::time::sleep(SWEEP_LOOK), if purpose == Purpose::Sweep => Vec::new(),
-        };
-        let share = port.share(queue, group);
-        let told = self.with_sluice(queue, group, |sluice| {
-            sluice.came(rules, purpose, polled, (Instant::now(), share))
-        });
-        if !told.back.is_empty() {
-            port.let_go(queue, group, told.back);
-        }
-        let handed: Vec<Handed> = told.taken.into_iter().map(Handed::plain).collect();
-        Ok((!handed.is_empty()).then_some(handed))
+    /// What is said of a queue now.
+    fn said(&self, queue: &QueueName) -> Option<QueueRules> {
+        let all = self.rules.borrow();
+        all.as_ref()?.get(queue).cloned()
     }
 
     fn with_sluice<T>(
@@ -301,53 +177,30 @@ impl Inner {
         group: &str,
         look: impl FnOnce(&mut Sluice) -> T,
     ) -> T {
-        let mut sluices = self.sluices();
-        let sluice = sluices.entry((queue.clone(), group.to_owned()));
-        look(sluice.or_insert_with(|| Sluice::new(Instant::now())))
+        // Of queues of which nothing is said, and of groups that are gone, nothing is remembered.
+        let is_needed = |name: &sluices::Name| {
+            let all = self.rules.borrow();
+            let is_ruled = all.as_ref().is_none_or(|all| all.contains_key(&name.0));
+            is_ruled && self.rooms.has_seats(name)
+        };
+        let name = (queue.clone(), group.to_owned());
+        self.sluices.with(name, is_needed, look)
     }
 
-    fn sluices(&self) -> MutexGuard<'_, BTreeMap<(QueueName, String), Sluice>> {
-        let mut sluices = self.sluices.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of queues of which nothing is said any more nothing need be remembered.
-        let all = self.rules.borrow();
-        if let Some(all) = all.as_ref().filter(|all| all.len() < sluices.len()) {
-            sluices.retain(|(queue, _), _| all.contains_key(queue));
-        }
-        drop(all);
-        sluices
-    }
-
-    /// What is said of a queue now.
-    fn said(&self, queue: &QueueName) -> Option<QueueRules> {
-        let all = self.rules.borrow();
-        all.as_ref().and_then(|all| all.get(queue)).cloned()
-    }
-
-    /// Pauses a queue of which too much has failed, until a probe succeeds.
+    /// Pauses a queue of which too much has failed, until a probe succeeds; not when somebody has
+    /// said meanwhile that it is paused, or that it does not pause by itself.
     async fn close(&self, queue: QueueName, now: Timestamp, breaker: Breaker) {
-        let Some(rules) = self
-            .said(&queue)
-            .filter(|rules| rules.closed(now).is_none())
-        else {
-            return;
-        };
         let failures = breaker.failures_max;
-        let gate = Gate {
-            closed_at: now,
-            closed_by: BREAKER.to_owned(),
-            reason: format!("{failures} attempts in a row failed"),
-            until: None,
-            probe_every_ms: Some(breaker.probe_every_ms),
-            drain_per_second: breaker.drain_per_second,
-            opened: None,
+        let close = move |rules: &QueueRules| {
+            let holds = rules.closed(now).is_none() && rules.breaker.as_ref() == Some(&breaker);
+            holds.then(|| QueueRules {
+                gate: Some(closed_by(&breaker, now)),
+                ..rules.clone()
+            })
         };
-        let gate = Some(gate);
-        match self
-            .book
-            .set_rules(&queue, QueueRules { gate, ..rules })
-            .await
-        {
-            Ok(()) => {
+        match self.book.change(&queue, Box::new(close)).await {
+            Ok(None) => {}
+            Ok(Some(_)) => {
                 warn!(%queue, failures, "the queue is paused: that many attempts in a row failed")
             }
             Err(error) => {
@@ -356,21 +209,24 @@ impl Inner {
         }
     }
 
-    async fn open(&self, queue: QueueName, now: Timestamp) {
-        let Some(mut rules) = self
-            .said(&queue)
-            .filter(|rules| rules.closed(now).is_some())
-        else {
-            return;
+    /// Opens a queue of which a probe has succeeded; not when somebody has paused it in another way
+    /// meanwhile.
+    async fn open(&self, queue: QueueName, now: Timestamp, probed: Gate) {
+        let open = move |rules: &QueueRules| {
+            let gate = rules.closed(now).filter(|gate| **gate == probed)?;
+            let by = PROBE.to_owned();
+            let gate = Gate {
+                opened: Some(Opening { at: now, by }),
+                ..gate.clone()
+            };
+            Some(QueueRules {
+                gate: Some(gate),
+                ..rules.clone()
+            })
         };
-        if let Some(gate) = &mut rules.gate {
-            gate.opened = Some(Opening {
-                at: now,
-                by: PROBE.to_owned(),
-            });
-        }
-        match self.book.set_rules(&queue, rules).await {
-            Ok(()) => info!(%queue, "the queue is open again: a probe has succeeded"),
+        match self.book.change(&queue, Box::new(open)).await {
+            Ok(None) => {}
+            Ok(Some(_)) => info!(%queue, "the queue is open again: a probe has succeeded"),
             Err(error) => {
                 warn!(%queue, %error, "a probe has succeeded, and the queue could not be opened; the next one may")
             }
@@ -378,9 +234,23 @@ impl Inner {
     }
 }
 
-/// Whether what waits for its turn has to go back.
-fn is_closed(rules: Option<&QueueRules>, settings: &Settings) -> bool {
-    rules.is_some_and(|rules| rules.closed(settings.now()).is_some())
+/// The gate that a probe opens by its success.
+fn probed(rules: &QueueRules, now: Timestamp) -> Option<Gate> {
+    let gate = rules.closed(now)?;
+    gate.probe_every_ms.is_some().then(|| gate.clone())
+}
+
+/// The gate that a breaker closes.
+fn closed_by(breaker: &Breaker, now: Timestamp) -> Gate {
+    Gate {
+        closed_at: now,
+        closed_by: BREAKER.to_owned(),
+        reason: format!("{} attempts in a row failed", breaker.failures_max),
+        until: None,
+        probe_every_ms: Some(breaker.probe_every_ms),
+        drain_per_second: breaker.drain_per_second,
+        opened: None,
+    }
 }
 
 /// Waits until something else holds, or for so long.

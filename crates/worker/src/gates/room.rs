@@ -66,6 +66,55 @@ struct Waits {
     turns: Turns<Delivery>,
     /// Until when executions are taken ahead, because they differ.
     differs_until: Option<Instant>,
+    /// How many are asked for to wait here and have not come yet.
+    asked: usize,
+    /// How often what waited went back.
+    clearings: u64,
+}
+
+impl Waits {
+    fn looks_ahead(&self, limits: bool, now: Instant) -> bool {
+        limits || self.differs_until.is_some_and(|until| now < until)
+    }
+
+    /// Takes the terms over; what has to go back by them.
+    fn set_terms(&mut self, terms: Terms) -> Vec<DeliveryId> {
+        let back = self.turns.set_terms(terms);
+        self.clearings += u64::from(!back.is_empty());
+        back.into_iter().map(|delivery| delivery.id).collect()
+    }
+
+    /// Takes in what was polled; what is not to wait comes out.
+    fn arrive(&mut self, polled: Vec<Delivery>, now: Instant, handed: &mut Vec<Handed>) {
+        for delivery in polled {
+            // What cannot be read is set aside by whoever would have started it.
+            let Some(entry) = entry(&delivery) else {
+                handed.push(Handed::plain(delivery));
+                continue;
+            };
+            if let Err(PutOff { content, after }) = self.turns.arrive(entry, delivery, now) {
+                handed.push(Handed {
+                    put_off: Some(after),
+                    ..Handed::plain(content)
+                });
+            }
+        }
+    }
+
+    /// How many to ask the queue for.
+    fn wanted(&mut self, looks_ahead: bool, is_ready: bool, count: usize) -> usize {
+        let room = match (looks_ahead, is_ready) {
+            (true, _) => self.turns.room(),
+            (false, false) => return count,
+            (false, true) => return 0,
+        };
+        let unasked = room.saturating_sub(self.asked);
+        // A few more are not worth a look while there is something.
+        if is_ready && unasked < TAKEN_AT_ONCE_MIN {
+            return 0;
+        }
+        unasked.min(TAKEN_AT_ONCE_MAX.max(count))
+    }
 }
 
 /// The room of one group on one queue.
@@ -73,18 +122,61 @@ pub(crate) struct Room {
     waits: Mutex<Waits>,
     /// Something may be started by somebody: one of those who wait looks, and tells the next.
     pub(super) freed: Notify,
+    /// There is room again that others had asked for: somebody who could not ask looks.
+    pub(super) unasked: Notify,
+    /// Somebody's poll is over, for which others had to wait.
+    pub(super) released: Notify,
     seats: AtomicUsize,
 }
 
 /// How the room stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Look {
     /// Something may be started.
     pub(super) is_ready: bool,
-    /// How many to ask the queue for.
-    pub(super) wanted: usize,
+    /// What to ask the queue for.
+    pub(super) asked: Asked,
+    /// It goes back.
+    pub(super) back: Vec<DeliveryId>,
     /// When something may be started that may not be now.
     pub(super) ready_at: Option<Instant>,
+}
+
+/// So many are asked for. When this is dropped they have come, or do not.
+pub(super) struct Asked {
+    room: Arc<Room>,
+    pub(super) wanted: usize,
+    /// How many of them there must be room for.
+    counted: usize,
+    clearings: u64,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let mut waits = self.room.waits();
+        waits.asked -= self.counted;
+        drop(waits);
+        if self.counted > 0 {
+            self.room.unasked.notify_one();
+        }
+    }
+}
+
+/// What came of a poll.
+#[derive(Debug, Default)]
+pub(super) struct Came {
+    /// To be started or put off now.
+    pub(super) handed: Vec<Handed>,
+    /// It goes back.
+    pub(super) back: Vec<DeliveryId>,
+}
+
+/// Somebody waits in a room. When this is dropped, another of those who wait looks after it.
+pub(super) struct Waiter<'a>(pub(super) &'a Room);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.pass_on();
+    }
 }
 
 impl Room {
@@ -93,8 +185,12 @@ impl Room {
             waits: Mutex::new(Waits {
                 turns: Turns::new(),
                 differs_until: None,
+                asked: 0,
+                clearings: 0,
             }),
             freed: Notify::new(),
+            unasked: Notify::new(),
+            released: Notify::new(),
             seats: AtomicUsize::new(0),
         }
     }
@@ -105,23 +201,29 @@ impl Room {
 
     /// What is to be done for somebody who wants so many; `limits`: something is said that only a
     /// look ahead can keep.
-    pub(super) fn look(&self, terms: Terms, limits: bool, count: usize, now: Instant) -> Look {
+    pub(super) fn look(
+        self: &Arc<Room>,
+        (terms, limits): (Terms, bool),
+        count: usize,
+        now: Instant,
+    ) -> Look {
         let mut waits = self.waits();
-        waits.turns.set_terms(terms);
-        let looks_ahead = limits || waits.differs_until.is_some_and(|until| now < until);
+        let back = waits.set_terms(terms);
+        let looks_ahead = waits.looks_ahead(limits, now);
         let is_ready = waits.turns.is_ready(now);
-        let wanted = match (looks_ahead, is_ready) {
-            (true, is_ready) => match waits.turns.room() {
-                // A few more are not worth a look while there is something.
-                room if is_ready && room < TAKEN_AT_ONCE_MIN => 0,
-                room => room.min(TAKEN_AT_ONCE_MAX.max(count)),
-            },
-            (false, false) => count,
-            (false, true) => 0,
+        let wanted = waits.wanted(looks_ahead, is_ready, count);
+        let counted = if looks_ahead { wanted } else { 0 };
+        waits.asked += counted;
+        let asked = Asked {
+            room: Arc::clone(self),
+            wanted,
+            counted,
+            clearings: waits.clearings,
         };
         Look {
             is_ready,
-            wanted,
+            asked,
+            back,
             ready_at: waits.turns.ready_at(),
         }
     }
@@ -129,35 +231,47 @@ impl Room {
     /// What of a poll, and of what waited before, is to be started or put off now.
     pub(super) fn come(
         self: &Arc<Room>,
-        polled: Vec<Delivery>,
-        (count, limits): (usize, bool),
+        (asked, polled): (Asked, Vec<Delivery>),
+        (terms, limits): (Terms, bool),
+        count: usize,
         now: Instant,
-    ) -> Vec<Handed> {
+    ) -> Came {
         let mut waits = self.waits();
+        let mut back = waits.set_terms(terms);
+        if waits.clearings != asked.clearings {
+            // What it comes behind has gone back.
+            back.extend(polled.iter().map(|delivery| delivery.id));
+            drop(waits);
+            return Came {
+                back,
+                ..Came::default()
+            };
+        }
         if differ(&polled) {
             waits.differs_until = Some(now + DIFFERS);
         }
-        let looks_ahead = limits || waits.differs_until.is_some_and(|until| now < until);
-        if !looks_ahead && waits.turns.is_empty() {
-            return polled.into_iter().map(Handed::plain).collect();
-        }
         let mut handed = Vec::new();
-        for delivery in polled {
-            // What cannot be read is set aside by whoever would have started it.
-            let Some(entry) = entry(&delivery) else {
-                handed.push(Handed::plain(delivery));
-                continue;
-            };
-            if let Err(PutOff { content, after }) = waits.turns.arrive(entry, delivery, now) {
-                handed.push(Handed {
-                    put_off: Some(after),
-                    ..Handed::plain(content)
-                });
-            }
+        if !waits.looks_ahead(limits, now) && waits.turns.is_empty() {
+            handed.extend(polled.into_iter().map(Handed::plain));
+        } else {
+            waits.arrive(polled, now, &mut handed);
+            self.take(&mut waits, count, now, &mut handed);
         }
+        drop(waits);
+        Came { handed, back }
+    }
+
+    /// Takes out up to so many whose turn it is.
+    fn take(
+        self: &Arc<Room>,
+        waits: &mut Waits,
+        count: usize,
+        now: Instant,
+        handed: &mut Vec<Handed>,
+    ) {
         for _ in 0..count {
             let Some((delivery, key)) = waits.turns.take(now) else {
-                break;
+                return;
             };
             let hold = key.map(|key| {
                 let room = Arc::clone(self);
@@ -168,15 +282,21 @@ impl Room {
                 ..Handed::plain(delivery)
             });
         }
-        if waits.turns.is_ready(now) {
+    }
+
+    /// Another of those who wait looks after what may be started, now or later.
+    pub(super) fn pass_on(&self) {
+        let mut waits = self.waits();
+        if waits.turns.is_ready(Instant::now()) || waits.turns.ready_at().is_some() {
             self.freed.notify_one();
         }
-        handed
     }
 
     /// Takes out what waits; it goes back.
     fn clear(&self) -> Vec<DeliveryId> {
-        let cleared = self.waits().turns.clear();
+        let mut waits = self.waits();
+        let cleared = waits.turns.clear();
+        waits.clearings += u64::from(!cleared.is_empty());
         cleared.into_iter().map(|delivery| delivery.id).collect()
     }
 }
@@ -229,6 +349,14 @@ impl Rooms {
     }
 }
 
+impl Rooms {
+    /// Whether somebody takes from a queue for a group.
+    pub(super) fn has_seats(&self, name: &(QueueName, String)) -> bool {
+        let rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.get(name).is_some_and(|room| room.strong_count() > 0)
+    }
+}
+
 /// Somebody who takes from a room. When the last one goes, what waits goes back to the queue.
 pub(crate) struct Seat {
     pub(super) room: Arc<Room>,
@@ -255,7 +383,11 @@ impl Seat {
 
     /// What waits goes back to the queue.
     pub(super) fn give_back(&self) {
-        let ids = self.room.clear();
+        self.let_go(self.room.clear());
+    }
+
+    /// These go back to the queue.
+    pub(super) fn let_go(&self, ids: Vec<DeliveryId>) {
         if !ids.is_empty() {
             self.port.let_go(&self.queue, &self.group, ids);
         }

@@ -1,20 +1,19 @@
 //! How much of a queue a group may be handed now: without a clock and without I/O.
 
-use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use minutehand_model::{Gate, OutcomeKind, QueueRules, Timestamp};
 use minutehand_ports::{Delivery, DeliveryId};
 use tokio::time::Instant;
 
+use super::bucket::Bucket;
 use crate::settings::duration_ms;
 
 /// Longest wait for a time of the machine's clock, which may be set meanwhile.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Shortest wait for the next execution of a rate.
 const WAIT_MIN: Duration = Duration::from_millis(1);
-/// Of a rate so much may come at once, in seconds.
-pub(super) const BURST_SECONDS: f64 = 0.1;
 /// A member finds what was purged within that time, once it has partitions.
 const SWEEP_MIN: Duration = Duration::from_secs(5);
 /// By then a group has given its members their partitions.
@@ -53,13 +52,17 @@ pub(super) struct Came {
 /// A group's share of a queue of which something was said.
 #[derive(Debug)]
 pub(super) struct Sluice {
-    /// Executions that may be taken by the rate; below zero when more came than that.
-    tokens: f64,
-    filled_at: Instant,
+    /// Executions that may be taken by the rate.
+    rate: Bucket,
+    /// How many of them those may take who poll now.
+    reserved: usize,
+    /// Somebody looks for a probe.
+    looks_for_probe: bool,
     /// What came last had waited while the queue was paused.
     drains: bool,
     probed_at: Option<Instant>,
-    probes: BTreeSet<DeliveryId>,
+    /// The oldest first.
+    probes: VecDeque<DeliveryId>,
     /// Nothing is left of what was purged up to here.
     swept_through: Timestamp,
     /// Since when what was purged is looked for.
@@ -71,11 +74,12 @@ pub(super) struct Sluice {
 impl Sluice {
     pub(super) fn new(now: Instant) -> Sluice {
         Sluice {
-            tokens: 1.0,
-            filled_at: now,
+            rate: Bucket::one(now),
+            reserved: 0,
+            looks_for_probe: false,
             drains: true,
             probed_at: None,
-            probes: BTreeSet::new(),
+            probes: VecDeque::new(),
             swept_through: Timestamp::MIN,
             sweeps_since: None,
             failures: 0,
@@ -116,6 +120,8 @@ impl Sluice {
             .probed_at
             .map_or(closed_for, |at| steady_now.duration_since(at));
         match duration_ms(every_ms).checked_sub(since) {
+            // Who looks tells when it is over.
+            None | Some(Duration::ZERO) if self.looks_for_probe => Next::Wait(wait),
             None | Some(Duration::ZERO) => Next::Poll(1, Purpose::Probe),
             Some(rest) => Next::Wait(wait.min(rest)),
         }
@@ -136,16 +142,33 @@ impl Sluice {
         let Some(per_second) = rules.per_second(oldest) else {
             return Next::Poll(count_max, Purpose::Work);
         };
-        // Who has no share must ask all the same: it gets one by asking.
-        let rate = f64::from(per_second) * share.clamp(0.001, 1.0);
-        let passed = steady_now.duration_since(self.filled_at).as_secs_f64();
-        self.filled_at = steady_now;
-        self.tokens = (self.tokens + passed * rate).min((rate * BURST_SECONDS).max(1.0));
-        if self.tokens >= 1.0 {
-            return Next::Poll(count_max.min(self.tokens as usize), Purpose::Work);
+        let rate = f64::from(per_second) * share;
+        let reserved = self.reserved as f64;
+        let tokens = self.rate.fill(rate, steady_now) - reserved;
+        if tokens >= 1.0 {
+            return Next::Poll(count_max.min(tokens as usize), Purpose::Work);
         }
-        let wait = Duration::from_secs_f64((1.0 - self.tokens) / rate);
-        Next::Wait(wait.clamp(WAIT_MIN, WAIT_MAX))
+        let wait = self.rate.wait(reserved + 1.0, rate);
+        // Who polls now tells when it is over.
+        Next::Wait(wait.unwrap_or(WAIT_MAX).clamp(WAIT_MIN, WAIT_MAX))
+    }
+
+    /// Somebody begins to poll for so many: nobody else counts on them, until they are released.
+    pub(super) fn reserve(&mut self, count: usize, purpose: Purpose) {
+        match purpose {
+            Purpose::Work => self.reserved += count,
+            Purpose::Probe => self.looks_for_probe = true,
+            Purpose::Sweep => {}
+        }
+    }
+
+    /// That poll is over.
+    pub(super) fn release(&mut self, count: usize, purpose: Purpose) {
+        match purpose {
+            Purpose::Work => self.reserved = self.reserved.saturating_sub(count),
+            Purpose::Probe => self.looks_for_probe = false,
+            Purpose::Sweep => {}
+        }
     }
 
     /// Deliveries came of a poll, by a member that has such a share of the partitions now.
@@ -167,9 +190,9 @@ impl Sluice {
             Purpose::Probe => {
                 if let Some(probe) = polled.first() {
                     self.probed_at = Some(steady_now);
-                    self.probes.insert(probe.id);
+                    self.probes.push_back(probe.id);
                     if self.probes.len() > PROBES_MAX {
-                        self.probes.pop_first();
+                        self.probes.pop_front();
                     }
                 }
                 Came {
@@ -209,7 +232,7 @@ impl Sluice {
         self.drains = false;
         for published_at in published {
             if rules.per_second(published_at).is_some() {
-                self.tokens -= 1.0;
+                self.rate.spend();
             }
             self.drains |= opened_at.is_some_and(|at| published_at < at);
         }
@@ -237,7 +260,9 @@ impl Sluice {
 
     /// A run has ended; whether it was a probe.
     pub(super) fn probe_ended(&mut self, id: DeliveryId) -> bool {
-        self.probes.remove(&id)
+        let before = self.probes.len();
+        self.probes.retain(|probe| *probe != id);
+        self.probes.len() < before
     }
 }
 
@@ -343,6 +368,57 @@ mod tests {
             sluice.next(&rules, later(10_000), 1.0, 9),
             Next::Poll(1, Purpose::Probe)
         );
+    }
+
+    #[test]
+    fn hung_probes_do_not_hide_the_one_that_succeeds() {
+        let start = Instant::now();
+        let mut sluice = Sluice::new(start);
+        let rules = closed(|gate| gate.probe_every_ms = Some(5_000));
+        // The newest has the smallest number of all.
+        for sequence in (0..=3 * PROBES_MAX as u64).rev() {
+            let polled = vec![published(sequence, 10)];
+            sluice.came(&rules, Purpose::Probe, polled, (start, 1.0));
+            assert!(sluice.is_probe(published(sequence, 10).id));
+        }
+        assert_eq!(sluice.probes.len(), PROBES_MAX);
+        assert!(sluice.probe_ended(published(0, 10).id));
+    }
+
+    #[test]
+    fn one_of_all_who_wait_looks_for_a_probe() {
+        let start = Instant::now();
+        let mut sluice = Sluice::new(start);
+        let rules = closed(|gate| gate.probe_every_ms = Some(1_000));
+        let ask = |sluice: &mut Sluice| sluice.next(&rules, (at(1_000), start), 1.0, 9);
+        assert_eq!(ask(&mut sluice), Next::Poll(1, Purpose::Probe));
+        sluice.reserve(1, Purpose::Probe);
+        assert_eq!(ask(&mut sluice), Next::Wait(WAIT_MAX));
+        sluice.release(1, Purpose::Probe);
+        assert_eq!(ask(&mut sluice), Next::Poll(1, Purpose::Probe));
+    }
+
+    #[test]
+    fn who_polls_has_reserved_what_may_come() {
+        let start = Instant::now();
+        let mut sluice = Sluice::new(start);
+        let rules = QueueRules {
+            per_second_max: Some(30),
+            ..QueueRules::default()
+        };
+        let later = start + Duration::from_secs(1);
+        let ask = |sluice: &mut Sluice, count| sluice.next(&rules, (at(0), later), 1.0, count);
+        assert_eq!(ask(&mut sluice, 2), Next::Poll(2, Purpose::Work));
+        sluice.reserve(2, Purpose::Work);
+        assert_eq!(ask(&mut sluice, 2), Next::Poll(1, Purpose::Work));
+        sluice.reserve(1, Purpose::Work);
+        assert_eq!(
+            ask(&mut sluice, 2),
+            Next::Wait(WAIT_MAX),
+            "until they are over"
+        );
+        sluice.release(2, Purpose::Work);
+        assert_eq!(ask(&mut sluice, 9), Next::Poll(2, Purpose::Work));
     }
 
     #[test]

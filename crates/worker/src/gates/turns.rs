@@ -35,8 +35,8 @@ const WAITING_FOR_KEYS_MAX: usize = 512;
 const LEVEL_MS: i64 = 10_000;
 /// The shortest time that something is put off.
 const PUT_OFF_MIN: Duration = Duration::from_secs(5);
-/// The longest.
-const PUT_OFF_MAX: Duration = Duration::from_secs(3_600);
+/// The longest: what was put off does not hear of it when a limit is lifted.
+const PUT_OFF_MAX: Duration = Duration::from_secs(300);
 /// Namespaces with nothing that waits whose use of their rates is remembered.
 const IDLE_TENANTS_MAX: usize = 1_024;
 
@@ -51,7 +51,7 @@ pub(super) struct Entry {
 }
 
 /// What holds of a queue, for a member of a group with such a share of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Terms {
     pub(super) per_key_max: Option<u32>,
     pub(super) of_each: NamespaceRules,
@@ -83,8 +83,7 @@ impl Terms {
     /// How many a second of a namespace this member may start.
     fn rate(&self, namespace: &Namespace) -> Option<f64> {
         let per_second = self.of_namespace(namespace).per_second_max?;
-        // Who has no share asks all the same: what it has was handed out to it.
-        Some(f64::from(per_second) * self.share.clamp(0.001, 1.0))
+        Some(f64::from(per_second) * self.share)
     }
 }
 
@@ -130,15 +129,31 @@ impl<T> Turns<T> {
         }
     }
 
-    /// What holds from now on.
-    pub(super) fn set_terms(&mut self, terms: Terms) {
-        let has_changed = self.terms.per_key_max != terms.per_key_max;
-        self.terms = terms;
-        if has_changed {
-            for number in self.keys.set_max(self.terms.per_key_max) {
+    /// What holds from now on. What waits and was not counted by it comes out, to be taken in
+    /// again in the order of the queue.
+    #[must_use]
+    pub(super) fn set_terms(&mut self, terms: Terms) -> Vec<T> {
+        if self.terms == terms {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.terms, terms);
+        // How long namespaces rest follows from their rates.
+        while let Some((_, namespace)) = self.resting.pop_first() {
+            self.turns.push_back(namespace);
+        }
+        let after = self.terms.per_key_max;
+        let is_less = after.is_some_and(|max| before.per_key_max.is_none_or(|before| max < before));
+        let has_keys = || self.waiting.values().any(|one| one.entry.key.is_some());
+        if is_less && has_keys() {
+            self.keys.set_max(after);
+            return self.clear();
+        }
+        if before.per_key_max != after {
+            for number in self.keys.set_max(after) {
                 self.line_up(number);
             }
         }
+        Vec::new()
     }
 
     /// How many more may be taken from the queue.
@@ -281,12 +296,13 @@ impl<T> Turns<T> {
         !self.turns.is_empty()
     }
 
-    /// Takes out everything that waits. What is at work still holds its keys.
+    /// Takes out everything that waits. What is at work still holds its keys, and what namespaces
+    /// have used of their rates is remembered.
     pub(super) fn clear(&mut self) -> Vec<T> {
         self.keys.clear();
         self.turns.clear();
         self.resting.clear();
-        self.tenants.clear();
+        self.tenants.values_mut().for_each(Tenant::clear);
         self.bytes = 0;
         std::mem::take(&mut self.waiting)
             .into_values()

@@ -6,7 +6,9 @@ use std::time::Duration;
 use minutehand_model::{Chain, ChainedTask, Command, Guarantee, OutcomeKind, QueueName, Task};
 use minutehand_ports::ErrorClass;
 use minutehand_record::task;
-use minutehand_worker::{DeadLetterHook, FnHandler, GivenDues, HistoryPolicy, Run, Verdict};
+use minutehand_worker::{
+    DeadLetterHook, FnHandler, GivenDues, HistoryPolicy, HookUrl, Run, Verdict,
+};
 use tokio::sync::Notify;
 
 use crate::support::{Counter, FakeQueue, commands_of, queue, task_named, with_origin};
@@ -651,7 +653,7 @@ async fn what_is_given_up_for_its_refusal_is_followed() {
 async fn each_dead_letter_is_told_to_the_hook_and_none_of_its_own() {
     let hook = DeadLetterHook {
         queue: QueueName::parse("graveyard").unwrap(),
-        url: Some("https://example.com/hook".to_owned()),
+        url: HookUrl::try_from("https://example.com/hook".to_owned()).ok(),
     };
     for (to, told) in [("mail", 1), ("graveyard", 0)] {
         let fake = FakeQueue::new();

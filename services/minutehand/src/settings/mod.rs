@@ -130,7 +130,9 @@ fn load_from(
     for (name, value) in &args.set {
         sources.flag(name, value).map_err(without_cluster)?;
     }
-    Ok(sources.load()?)
+    let loaded: Loaded<Settings> = sources.load()?;
+    loaded.settings.worker.refuse_url_alone()?;
+    Ok(loaded)
 }
 
 /// A refusal, with a hint where a program built for a cluster would not refuse.

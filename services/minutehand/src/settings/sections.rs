@@ -8,7 +8,7 @@ use minutehand_http::TlsFiles;
 use minutehand_model::time::DAY_MS;
 use minutehand_model::{Namespace, QueueName};
 use minutehand_settings::{Secret, both_or_none};
-use minutehand_worker::{DeadLetterHook, GROUP_DEFAULT, HistoryPolicy, ResultTopic};
+use minutehand_worker::{DeadLetterHook, GROUP_DEFAULT, HistoryPolicy, HookUrl, ResultTopic};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -162,8 +162,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) history: HistoryPolicy,
     /// The queue whose tasks tell of dead letters of all others; none unless given.
     pub(crate) dead_letter_queue: Option<QueueName>,
-    /// Where those tasks are posted; left to the queue's workers unless given.
-    pub(crate) dead_letter_url: Option<String>,
+    /// Where those tasks are posted (http or https); left to the queue's workers unless given.
+    pub(crate) dead_letter_url: Option<HookUrl>,
     /// Executions no executor fits: `log` them as done, `fail` makes them dead letters, `keep` (in
     /// `dev`) leaves them in their queue.
     pub(crate) unclaimed: Unclaimed,
@@ -185,6 +185,18 @@ impl WorkerConfig {
             queue,
             url: self.dead_letter_url.clone(),
         })
+    }
+
+    /// A URL without a queue would be told of nothing.
+    pub(crate) fn refuse_url_alone(&self) -> Result<(), Failure> {
+        let (None, Some(url)) = (&self.dead_letter_queue, &self.dead_letter_url) else {
+            return Ok(());
+        };
+        let url = String::from(url.clone());
+        let words = format!(
+            "worker.dead_letter_url is {url:?} and worker.dead_letter_queue is not set; name the queue that is to tell of dead letters"
+        );
+        Err(Failure::new(Exit::Usage, words))
     }
 
     /// `dev` has no topics that results could go to.

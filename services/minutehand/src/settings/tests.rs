@@ -197,6 +197,18 @@ fn a_refused_setting_names_itself_the_limit_and_the_value() {
             "webhook.ports=80,0",
             "webhook.ports is \"80,0\"; it must be a list with commas, each a whole number from 1 to 65535",
         ),
+        (
+            "worker.dead_letter_url=ftp://x",
+            "worker.dead_letter_url is \"ftp://x\": its scheme is \"ftp\"; it must be http or https",
+        ),
+        (
+            "worker.dead_letter_url=x",
+            "worker.dead_letter_url is \"x\": it must be a URL such as https://example.com/hooks (relative URL without a base)",
+        ),
+        (
+            "worker.dead_letter_url=https://x/y",
+            "worker.dead_letter_url is \"https://x/y\" and worker.dead_letter_queue is not set; name the queue that is to tell of dead letters",
+        ),
     ];
     for (word, message) in cases {
         assert_eq!(
@@ -295,6 +307,21 @@ fn every_former_name_stands_for_a_setting() {
     };
     for (name, now) in names::NAMES.former.iter().chain(names::NAMES.short) {
         assert!(is_known(now), "{name} stands for {now}");
+    }
+}
+
+#[test]
+fn dead_letters_are_told_to_a_queue_and_a_url() {
+    let set = [
+        "worker.dead_letter_queue=dead",
+        "worker.dead_letter_url=https://x/y",
+    ];
+    for given in [&set[..], &set[..1], &[]] {
+        let loaded = loaded(Mode::Dev, &args(None, None, given), &[]).expect("accepted");
+        let hook = loaded.settings.worker.dead_letter_hook();
+        assert_eq!(hook.is_some(), !given.is_empty());
+        let url = hook.and_then(|hook| hook.url);
+        assert_eq!(url.map(String::from).is_some(), given.len() == 2);
     }
 }
 

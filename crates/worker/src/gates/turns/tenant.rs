@@ -7,7 +7,7 @@ use minutehand_model::Timestamp;
 use tokio::time::Instant;
 
 use super::{PUT_OFF_MAX, PUT_OFF_MIN};
-use crate::gates::sluice::BURST_SECONDS;
+use crate::gates::bucket::Bucket;
 
 /// How a namespace stands among those that take turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +29,8 @@ pub(super) struct Tenant {
     line: BTreeSet<(Timestamp, u64)>,
     /// Started in this turn.
     served: u32,
-    /// What the rate allows now, and since when; nothing was used yet where there is none.
-    tokens: Option<(f64, Instant)>,
+    /// What the rate allows; nothing was used yet where there is none.
+    rate: Option<Bucket>,
     /// Until when what was put off last has been.
     put_off_until: Option<Instant>,
 }
@@ -49,27 +49,27 @@ impl Tenant {
     /// Uses up one of the rate; else when there is one again.
     pub(super) fn spend(&mut self, rate: Option<f64>, now: Instant) -> Result<(), Instant> {
         let Some(rate) = rate else { return Ok(()) };
-        let tokens = self.filled(rate, now);
-        let enough = tokens >= 1.0;
-        self.tokens = Some((if enough { tokens - 1.0 } else { tokens }, now));
-        if enough {
+        let bucket = self.rate.get_or_insert_with(|| Bucket::full(rate, now));
+        if bucket.fill(rate, now) >= 1.0 {
+            bucket.spend();
             return Ok(());
         }
-        let wait = Duration::from_secs_f64((1.0 - tokens) / rate);
+        let wait = bucket.wait(1.0, rate).unwrap_or_default();
         Err(now + wait.max(Duration::from_millis(1)))
-    }
-
-    fn filled(&self, rate: f64, now: Instant) -> f64 {
-        let most = (rate * BURST_SECONDS).max(1.0);
-        let Some((tokens, since)) = self.tokens else {
-            return most;
-        };
-        (tokens + now.duration_since(since).as_secs_f64() * rate).min(most)
     }
 
     /// Whether nothing need be remembered of what it has used.
     pub(super) fn is_rested(&self, rate: Option<f64>, now: Instant) -> bool {
-        rate.is_none_or(|rate| self.filled(rate, now) >= (rate * BURST_SECONDS).max(1.0))
+        let used = rate.zip(self.rate);
+        used.is_none_or(|(rate, bucket)| bucket.is_full(rate, now))
+    }
+
+    /// Nothing of it waits any more.
+    pub(super) fn clear(&mut self) {
+        *self = Tenant {
+            rate: self.rate,
+            ..Tenant::default()
+        };
     }
 
     /// The most urgent of what may be started.

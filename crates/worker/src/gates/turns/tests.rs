@@ -83,7 +83,11 @@ fn a_namespace_with_much_more_delays_no_other() {
 #[test]
 fn namespaces_share_by_their_weights() {
     let (mut turns, now) = (Turns::new(), Instant::now());
-    turns.set_terms(terms(None, &[(1, rules(3, None)), (2, rules(6, None))]));
+    assert!(
+        turns
+            .set_terms(terms(None, &[(1, rules(3, None)), (2, rules(6, None))]))
+            .is_empty()
+    );
     for _ in 0..1_000 {
         for of in 0..3 {
             turns.arrive(entry(of, None), of, now).unwrap();
@@ -125,7 +129,7 @@ fn a_rate_of_a_namespace_is_kept_and_delays_no_other() {
         share: 0.5,
         ..terms(None, &[(0, rules(1, Some(40)))])
     };
-    turns.set_terms(half);
+    assert!(turns.set_terms(half).is_empty());
     let (end, mut counts) = (now + Duration::from_secs(10), [0, 0]);
     while now < end {
         for of in [0, 0, 1] {
@@ -147,7 +151,11 @@ fn a_rate_of_a_namespace_is_kept_and_delays_no_other() {
 #[test]
 fn a_rested_namespace_is_waited_for() {
     let (mut turns, now) = (Turns::new(), Instant::now());
-    turns.set_terms(terms(None, &[(0, rules(1, Some(2)))]));
+    assert!(
+        turns
+            .set_terms(terms(None, &[(0, rules(1, Some(2)))]))
+            .is_empty()
+    );
     for number in 0..2 {
         turns.arrive(entry(0, None), number, now).unwrap();
     }
@@ -162,7 +170,7 @@ fn a_rested_namespace_is_waited_for() {
 #[test]
 fn a_key_with_a_million_waiting_stalls_nobody() {
     let (mut turns, start) = (Turns::new(), Instant::now());
-    turns.set_terms(terms(Some(1), &[]));
+    assert!(turns.set_terms(terms(Some(1), &[])).is_empty());
     let mut put_off: Vec<Duration> = Vec::new();
     let mut now = start;
     for number in 0..1_000_000_u64 {
@@ -197,7 +205,7 @@ fn a_limited_namespace_with_very_much_fills_no_room() {
         of_each: rules(1, Some(1)),
         ..Terms::default()
     };
-    turns.set_terms(each);
+    assert!(turns.set_terms(each).is_empty());
     let mut put_off = 0;
     for of in 0..100 {
         for _ in 0..300 {
@@ -213,24 +221,68 @@ fn a_limited_namespace_with_very_much_fills_no_room() {
 #[test]
 fn a_limit_that_is_lifted_lets_everything_on() {
     let (mut turns, now) = (Turns::new(), Instant::now());
-    turns.set_terms(terms(Some(1), &[]));
+    assert!(turns.set_terms(terms(Some(1), &[])).is_empty());
     for number in 0..4 {
         turns.arrive(entry(0, Some(1)), number, now).unwrap();
     }
     let (first, held) = turns.take(now).unwrap();
     assert_eq!((first, turns.take(now)), (0, None));
-    turns.set_terms(terms(Some(2), &[]));
+    assert!(turns.set_terms(terms(Some(2), &[])).is_empty());
     assert_eq!(take_all(&mut turns, now), [1]);
-    turns.set_terms(terms(None, &[]));
+    assert!(turns.set_terms(terms(None, &[])).is_empty());
     assert_eq!(take_all(&mut turns, now), [2, 3]);
     turns.end(held.unwrap(), now);
     assert!(turns.is_empty());
 }
 
+/// What waits is told in the order of the queue: it comes again, and is counted.
+#[test]
+fn a_lower_limit_of_keys_holds_for_what_waits() {
+    let (mut turns, now) = (Turns::new(), Instant::now());
+    for number in 0..4 {
+        let urgent = urgent(0, number % 2, number as i64);
+        let key = entry(0, Some(1)).key;
+        turns.arrive(Entry { key, ..urgent }, number, now).unwrap();
+    }
+    assert_eq!(turns.take(now), Some((1, None)), "nothing was said yet");
+    assert_eq!(turns.set_terms(terms(Some(3), &[])), [0, 2, 3]);
+    for number in [0, 2, 3] {
+        turns.arrive(entry(0, Some(1)), number, now).unwrap();
+    }
+    assert_eq!(turns.set_terms(terms(Some(1), &[])), [0, 2, 3]);
+    for number in [0, 2, 3] {
+        turns.arrive(entry(0, Some(1)), number, now).unwrap();
+    }
+    assert_eq!(take_all(&mut turns, now), [0]);
+    assert!(turns.set_terms(terms(Some(2), &[])).is_empty());
+    assert_eq!(take_all(&mut turns, now), [2]);
+}
+
+/// A share that was not known yet, or a rate that is lifted.
+#[test]
+fn a_namespace_does_not_rest_by_a_rate_of_before() {
+    let (mut turns, now) = (Turns::new(), Instant::now());
+    let slow = terms(None, &[(0, rules(1, Some(1)))]);
+    assert!(turns.set_terms(slow.clone()).is_empty());
+    for number in 0..3 {
+        turns.arrive(entry(0, None), number, now).unwrap();
+    }
+    assert_eq!(take_all(&mut turns, now), [0]);
+    assert!(turns.ready_at().is_some());
+    let fast = terms(None, &[(0, rules(1, Some(100)))]);
+    assert!(turns.set_terms(fast).is_empty());
+    let later = now + Duration::from_millis(10);
+    assert_eq!(take_all(&mut turns, later), [1]);
+    assert!(turns.set_terms(slow).is_empty());
+    assert_eq!(take_all(&mut turns, later), [0; 0]);
+    assert!(turns.set_terms(terms(None, &[])).is_empty());
+    assert_eq!(take_all(&mut turns, later), [2]);
+}
+
 #[test]
 fn what_is_cleared_leaves_the_keys_of_what_is_at_work() {
     let (mut turns, now) = (Turns::new(), Instant::now());
-    turns.set_terms(terms(Some(1), &[]));
+    assert!(turns.set_terms(terms(Some(1), &[])).is_empty());
     for number in 0..3 {
         turns.arrive(entry(0, Some(1)), number, now).unwrap();
     }
@@ -272,7 +324,7 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..400),
     ) {
         let (mut turns, mut now) = (Turns::new(), Instant::now());
-        turns.set_terms(terms(Some(per_key_max), &[(0, rules(1, rate))]));
+        assert!(turns.set_terms(terms(Some(per_key_max), &[(0, rules(1, rate))])).is_empty());
         let (mut numbers, mut waiting) = (0_u64, BTreeMap::<u64, Option<Key>>::new());
         let (mut at_work, mut last) = (Vec::<Key>::new(), BTreeMap::<Key, u64>::new());
         let mut take = |turns: &mut Turns<u64>, at_work: &mut Vec<Key>, waiting: &mut BTreeMap<u64, Option<Key>>, now| {
