@@ -3,9 +3,10 @@
 //! One commit is in flight at a time; whatever ends meanwhile goes into the next one. So commits
 //! grow with the load, and the number of executions between taking and settling is bounded.
 
+mod intake;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -15,12 +16,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
+use intake::Intake;
+
 use crate::attempt;
 use crate::attempt::{Finish, Prepared, Started, Ticket, prepare, start, supervise};
 use crate::bulkheads::{Bulkheads, Held, Target};
 use crate::commit::{Batch, Committed, commit, pause_after};
 use crate::decide::after_stop;
-use crate::gates::{Handed, Seat};
+use crate::gates::Handed;
 use crate::handler::Verdict;
 use crate::places::Place;
 use crate::run::{Run, StopCause};
@@ -67,17 +70,7 @@ pub(crate) struct QueueLoop<'a> {
     /// Since when there has been nothing to do.
     idle_since: Option<Instant>,
 
-    poll: Option<BoxFuture<'a, Result<Vec<Handed>, PortError>>>,
-    /// Where what was taken waits for its turn; none once it takes nothing more.
-    seat: Option<Arc<Seat>>,
-    poll_failures: u32,
-    poll_not_before: Option<Instant>,
-    /// How many executions to take while runs end as soon as they start; falls back to the lane's
-    /// concurrency when one has to wait, so that slow handlers do not hoard.
-    appetite: usize,
-    waited: bool,
-
-    taken: VecDeque<Handed>,
+    intake: Intake<'a>,
     /// Settled at-most-once executions that may start.
     claimed: VecDeque<Prepared>,
     running: FuturesUnordered<BoxFuture<'a, (u64, Finish)>>,
@@ -104,13 +97,7 @@ impl<'a> QueueLoop<'a> {
             deadline: None,
             result: Ok(()),
             idle_since: None,
-            poll: None,
-            seat: settings.gates.seat(settings, &lane.queue).map(Arc::new),
-            poll_failures: 0,
-            poll_not_before: None,
-            appetite: lane.concurrency.min(settings.batch_max),
-            waited: false,
-            taken: VecDeque::new(),
+            intake: Intake::new(settings, lane),
             claimed: VecDeque::new(),
             running: FuturesUnordered::new(),
             slots: BTreeMap::new(),
@@ -158,7 +145,7 @@ impl<'a> QueueLoop<'a> {
                         self.finished(slot, finish);
                     }
                 }
-                polled = polled_if_some(&mut self.poll) => self.polled(polled),
+                polled = polled_if_some(&mut self.intake.poll) => self.polled(polled),
                 () = tokio::time::sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     self.deadline_passed();
                 }
@@ -195,7 +182,7 @@ impl<'a> QueueLoop<'a> {
             self.commit.is_some() || self.committing.is_empty() || self.phase == Phase::Over,
             "what is being committed is in a commit"
         );
-        let takes = self.poll.is_some() || !self.taken.is_empty() || !self.next.claims.is_empty();
+        let takes = self.intake.has_any() || !self.next.claims.is_empty();
         assert!(
             self.phase == Phase::Working || !takes,
             "who is going down takes nothing more"
@@ -209,11 +196,11 @@ impl<'a> QueueLoop<'a> {
         let wanted = self.wanted();
         let is_full = is_full || self.bulkheads.is_full();
         let is_wanted =
-            self.phase == Phase::Working && self.taken.is_empty() && !is_full && wanted > 0;
-        if self.poll.is_none() && is_wanted && self.poll_not_before.is_none() {
+            self.phase == Phase::Working && self.intake.taken.is_empty() && !is_full && wanted > 0;
+        if self.intake.poll.is_none() && is_wanted && self.intake.poll_not_before.is_none() {
             let (settings, queue) = (self.settings, &self.lane.queue);
-            let seat = self.seat.clone();
-            self.poll = Some(Box::pin(async move {
+            let seat = self.intake.seat.clone();
+            self.intake.poll = Some(Box::pin(async move {
                 let gates = &settings.gates;
                 gates.poll(settings, queue, seat.as_deref(), wanted).await
             }));
@@ -223,8 +210,8 @@ impl<'a> QueueLoop<'a> {
     /// How many more executions the lane can take on.
     fn wanted(&self) -> usize {
         let claims = self.next.claims.len() + self.claiming + self.claimed.len();
-        let room = if self.appetite > self.lane.concurrency {
-            self.appetite
+        let room = if self.intake.appetite > self.lane.concurrency {
+            self.intake.appetite
         } else {
             self.free_slots().min(self.settings.batch_max)
         };
@@ -236,23 +223,23 @@ impl<'a> QueueLoop<'a> {
     }
 
     fn polled(&mut self, polled: Result<Vec<Handed>, PortError>) {
-        self.poll = None;
+        self.intake.poll = None;
         match polled {
             Ok(deliveries) => {
-                self.poll_failures = 0;
+                self.intake.poll_failures = 0;
                 if deliveries.is_empty() {
-                    self.poll_not_before = Some(Instant::now() + pause_after(1));
+                    self.intake.poll_not_before = Some(Instant::now() + pause_after(1));
                 }
-                self.taken.extend(deliveries);
-                self.waited = false;
+                self.intake.taken.extend(deliveries);
+                self.intake.waited = false;
             }
             Err(error) => {
                 self.settings.observer.troubled(&self.lane.queue, &error);
                 if error.class == ErrorClass::Retry {
-                    self.poll_failures += 1;
-                    let pause = pause_after(self.poll_failures);
+                    self.intake.poll_failures += 1;
+                    let pause = pause_after(self.intake.poll_failures);
                     warn!(queue = %self.lane.queue, ?pause, %error, "trying again");
-                    self.poll_not_before = Some(Instant::now() + pause);
+                    self.intake.poll_not_before = Some(Instant::now() + pause);
                 } else {
                     // What runs may still be settled, so it is not thrown away.
                     self.result = Err(error);
@@ -268,7 +255,7 @@ impl<'a> QueueLoop<'a> {
         match self.phase {
             Phase::Working => {
                 let may_take =
-                    !self.taken.is_empty() && self.wanted() > 0 && !self.bulkheads.is_full();
+                    !self.intake.taken.is_empty() && self.wanted() > 0 && !self.bulkheads.is_full();
                 self.may_unpark || !self.claimed.is_empty() || may_take
             }
             Phase::Draining => !self.claimed.is_empty(),
@@ -296,7 +283,7 @@ impl<'a> QueueLoop<'a> {
                 }
             } else if let Some(prepared) = self.claimed.pop_front() {
                 self.admit(prepared, place);
-            } else if let Some(handed) = self.taken.pop_front() {
+            } else if let Some(handed) = self.intake.taken.pop_front() {
                 if self.is_held_back(&handed.delivery) {
                     self.give_back(handed);
                     continue;
@@ -304,8 +291,8 @@ impl<'a> QueueLoop<'a> {
                 self.begin(handed, place);
             }
         }
-        if self.taken.is_empty() && !self.waited {
-            self.appetite = (self.appetite * 2).min(self.settings.batch_max);
+        if self.intake.taken.is_empty() && !self.intake.waited {
+            self.intake.appetite = (self.intake.appetite * 2).min(self.settings.batch_max);
         }
     }
 
@@ -342,7 +329,7 @@ impl<'a> QueueLoop<'a> {
 
     /// What was taken goes back, with all that was taken behind it.
     fn give_back(&mut self, handed: Handed) {
-        let behind = self.taken.drain(..).map(|handed| handed.delivery.id);
+        let behind = self.intake.taken.drain(..).map(|handed| handed.delivery.id);
         let ids = std::iter::once(handed.delivery.id).chain(behind).collect();
         let Settings { port, group, .. } = self.settings;
         port.let_go(&self.lane.queue, group, ids);
@@ -404,8 +391,8 @@ impl<'a> QueueLoop<'a> {
         match start(&*self.lane.handler, &run) {
             Started::Ended(verdict) => self.settle(ticket, &run, verdict),
             Started::Waiting(running) => {
-                self.waited = true;
-                self.appetite = self.lane.concurrency.min(self.settings.batch_max);
+                self.intake.waited = true;
+                self.intake.appetite = self.lane.concurrency.min(self.settings.batch_max);
                 let slot = self.slots_used;
                 self.slots_used += 1;
                 let supervised = supervise(run.clone(), running, timeout_ms, *stop_grace_ms);
@@ -525,9 +512,7 @@ impl<'a> QueueLoop<'a> {
     // Going down.
 
     fn begin_drain(&mut self) {
-        self.poll = None;
-        self.seat = None;
-        self.poll_not_before = None;
+        self.intake.end();
         self.may_unpark = false;
         let (claimed, parked): (Vec<Prepared>, Vec<Prepared>) = self
             .bulkheads
@@ -539,6 +524,7 @@ impl<'a> QueueLoop<'a> {
             .chain(parked);
         let unclaimed = unclaimed.map(|prepared| prepared.ticket.delivery);
         let ids = self
+            .intake
             .taken
             .drain(..)
             .map(|handed| handed.delivery.id)
@@ -560,8 +546,8 @@ impl<'a> QueueLoop<'a> {
     fn idle_end(&mut self) -> Option<Instant> {
         let idleness = self.settings.idleness.as_ref()?;
         let is_idle = self.phase == Phase::Working
-            && self.poll.is_some()
-            && self.taken.is_empty()
+            && self.intake.poll.is_some()
+            && self.intake.taken.is_empty()
             && self.claimed.is_empty()
             && self.slots.is_empty()
             && self.bulkheads.deadline().is_none()
@@ -577,7 +563,7 @@ impl<'a> QueueLoop<'a> {
     fn next_deadline(&self) -> Option<Instant> {
         let waits = [
             self.deadline,
-            self.poll_not_before,
+            self.intake.poll_not_before,
             self.bulkheads.deadline(),
         ];
         waits.into_iter().flatten().min()
@@ -587,7 +573,10 @@ impl<'a> QueueLoop<'a> {
         match self.phase {
             Phase::Working => {
                 let now = Instant::now();
-                self.poll_not_before = self.poll_not_before.filter(|not_before| *not_before > now);
+                self.intake.poll_not_before = self
+                    .intake
+                    .poll_not_before
+                    .filter(|not_before| *not_before > now);
                 while let Some(prepared) = self.bulkheads.next_overdue(now) {
                     self.put_off(prepared, PUT_OFF_MS);
                 }
@@ -649,7 +638,7 @@ impl Drop for QueueLoop<'_> {
     fn drop(&mut self) {
         let mut ids = std::mem::take(&mut self.committing);
         ids.extend(self.next.ids());
-        ids.extend(self.taken.iter().map(|handed| handed.delivery.id));
+        ids.extend(self.intake.taken.iter().map(|handed| handed.delivery.id));
         let waiting = self.bulkheads.clear();
         ids.extend(
             self.claimed

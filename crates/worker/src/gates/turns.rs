@@ -33,10 +33,6 @@ const WAITING_OF_ONE_MAX: usize = 256;
 const WAITING_FOR_KEYS_MAX: usize = 512;
 /// What a level of priority is worth, in milliseconds of waiting.
 const LEVEL_MS: i64 = 10_000;
-/// The shortest time that something is put off.
-const PUT_OFF_MIN: Duration = Duration::from_secs(5);
-/// The longest: what was put off does not hear of it when a limit is lifted.
-const PUT_OFF_MAX: Duration = Duration::from_secs(300);
 /// Namespaces with nothing that waits whose use of their rates is remembered.
 const IDLE_TENANTS_MAX: usize = 1_024;
 

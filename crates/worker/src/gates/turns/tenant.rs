@@ -6,8 +6,12 @@ use std::time::Duration;
 use minutehand_model::Timestamp;
 use tokio::time::Instant;
 
-use super::{PUT_OFF_MAX, PUT_OFF_MIN};
 use crate::gates::bucket::Bucket;
+
+/// The shortest time that something is put off.
+pub(super) const PUT_OFF_MIN: Duration = Duration::from_secs(5);
+/// The longest: what was put off does not hear of it when a limit is lifted.
+pub(super) const PUT_OFF_MAX: Duration = Duration::from_secs(300);
 
 /// How a namespace stands among those that take turns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

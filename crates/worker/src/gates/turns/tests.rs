@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::tenant::{PUT_OFF_MAX, PUT_OFF_MIN};
 use super::*;
 
 fn namespace(number: usize) -> Namespace {
