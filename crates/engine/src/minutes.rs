@@ -6,7 +6,7 @@
 //! outside, together with what the timetable itself says of the minute; until that is acknowledged
 //! the checkpoint carries it, and a successor keeps it again.
 
-use minutehand_model::ledger::{execution_fingerprint, fact_fingerprint};
+use minutehand_model::ledger::{ROWS_KEPT_MS, execution_fingerprint, fact_fingerprint};
 use minutehand_model::time::{HOUR_MS, MINUTE_MS};
 use minutehand_model::{
     LogOffset, Minutes, Phase, Publication, ScheduleEventKind, ScheduleStateChange, Tally,
@@ -23,18 +23,13 @@ use crate::rules::Rules;
 /// How long a minute stays open when it is over, in milliseconds: what comes a little late is
 /// counted where it belongs.
 const OPEN_MS: i64 = 2_000;
-/// Most minutes that are counted or wait for their row at once: four hours. Beyond it the oldest is
+/// Most minutes that are counted at once when a tick ends: four hours. Beyond it the oldest are
 /// given up.
-const TALLIES_MAX: usize = 240;
+const OPEN_MAX: usize = 240;
 /// Most minutes that wait for their row; then none is closed until some are kept.
 const CLOSED_MAX: usize = 64;
 /// A frontier that lies further back than this is not counted from: counting begins at the present.
 const BEHIND_MS_MAX: i64 = HOUR_MS;
-
-const _: () = assert!(
-    CLOSED_MAX < TALLIES_MAX,
-    "closed minutes leave room for open ones"
-);
 
 /// The minutes that are being counted, and the rows on their way out.
 #[derive(Debug)]
@@ -93,11 +88,25 @@ impl MinuteBook {
     /// A tick is being built. Counting begins with the first whole minute ahead of F.
     fn begin_tick(&mut self, front: Timestamp, now: Timestamp, stored_below: LogOffset) {
         self.stored_below = stored_below;
-        if self.is_on && self.minutes.closed_before.is_none() {
-            let is_recent = front.plus_millis(BEHIND_MS_MAX) >= now;
-            let begin = if is_recent { front } else { now };
-            self.minutes.closed_before = Some(begin.floor_to_minute().plus_millis(MINUTE_MS));
+        if !self.is_on {
+            return;
         }
+        let begins_at = self.minutes.closed_before.map_or_else(
+            || {
+                let is_recent = front.plus_millis(BEHIND_MS_MAX) >= now;
+                let begin = if is_recent { front } else { now };
+                begin.floor_to_minute().plus_millis(MINUTE_MS)
+            },
+            |before| before.max(self.empty_before(now)),
+        );
+        self.minutes.closed_before = Some(begins_at);
+    }
+
+    /// Nothing was counted in open minutes before this, and rows of them would not be kept.
+    fn empty_before(&self, now: Timestamp) -> Timestamp {
+        let kept_from = now.plus_millis(-ROWS_KEPT_MS).floor_to_minute();
+        let oldest_open = self.minutes.tallies.get(self.closed_count());
+        oldest_open.map_or(kept_from, |tally| tally.minute.min(kept_from))
     }
 
     /// The tally in which what is due at a time is counted: of its minute, or of the oldest open
@@ -116,31 +125,32 @@ impl MinuteBook {
         Some((tally, is_own))
     }
 
+    /// Where the tally of a minute is. None is given up for it: what a tick counts about one thing,
+    /// it counts in one minute.
     fn place_of(&mut self, minute: Timestamp) -> usize {
         let tallies = &mut self.minutes.tallies;
         match tallies.binary_search_by_key(&minute, |tally| tally.minute) {
             Ok(at) => at,
-            Err(at) if tallies.len() < TALLIES_MAX => {
+            Err(at) => {
                 tallies.insert(at, Tally::begin(minute, self.stored_below));
                 at
-            }
-            Err(_) => {
-                self.give_up_oldest();
-                let open_from = self.minutes.closed_before.unwrap_or(minute);
-                self.place_of(minute.max(open_from))
             }
         }
     }
 
-    /// Too many minutes are open: of the oldest there will be no row.
+    /// Too many minutes are open: of the oldest, and of the empty ones before them, there will be
+    /// no row.
     fn give_up_oldest(&mut self) {
-        let oldest = self.minutes.tallies.remove(0);
-        self.given_up += 1;
-        let closed_before = self
-            .minutes
-            .closed_before
-            .map(|before| before.max(oldest.end()));
-        self.minutes.closed_before = closed_before;
+        let closed = self.closed_count();
+        let open = self.minutes.tallies.len() - closed;
+        let through = closed + open.saturating_sub(OPEN_MAX);
+        let mut oldest = self.minutes.tallies.drain(closed..through);
+        if let Some(last) = oldest.next_back()
+            && let Some(before) = &mut self.minutes.closed_before
+        {
+            self.given_up += (last.end().millis_since(*before) / MINUTE_MS) as u64;
+            *before = last.end();
+        }
     }
 
     /// F has passed a fact.
@@ -223,19 +233,25 @@ impl MinuteBook {
         has_room.then(|| minute.plus_millis(MINUTE_MS + OPEN_MS))
     }
 
-    /// Closes the minutes that lie behind F's floor.
+    /// Closes the minutes that lie behind F's floor. Empty ones take no room from those that are
+    /// open.
     fn close(&mut self, floor: Timestamp, tick: u64) {
         while self.closes_at().is_some_and(|at| at <= floor)
             && let Some(minute) = self.minutes.closed_before
         {
             let at = self.place_of(minute);
             let tally = &mut self.minutes.tallies[at];
-            // Another one, when this had to be given up for want of room.
-            if tally.minute == minute {
-                tally.closed_by = tick;
-                self.minutes.closed_before = Some(tally.end());
-            }
+            tally.closed_by = tick;
+            self.minutes.closed_before = Some(tally.end());
         }
+    }
+
+    /// Whether a tick has closed a minute.
+    fn is_closed_by(&self, tick: u64) -> bool {
+        self.minutes
+            .closed()
+            .last()
+            .is_some_and(|tally| tally.closed_by == tick)
     }
 
     /// The closed minutes that a committed tick tells of, and no row is on its way of.
@@ -292,16 +308,19 @@ impl<R: Rules> Partition<R> {
             .begin_tick(front, self.now, committed.replay_from);
     }
 
-    /// A tick is complete, and F stands where it says; minutes that are over are closed.
+    /// A tick is complete, and F stands where it says; minutes that are over are closed. Whether
+    /// one was: then the tick must be committed, or another one of its number might be.
     pub(crate) fn end_counting(
         &mut self,
         publications: &[Publication],
         changes: &[ScheduleStateChange],
         tick: u64,
-    ) {
+    ) -> bool {
         self.minutes.published(publications);
         self.minutes.left_out(changes, self.now);
         self.minutes.close(self.frontier.floor().due, tick);
+        self.minutes.give_up_oldest();
+        self.minutes.is_closed_by(tick)
     }
 
     /// When a minute can be closed although nothing else happens: F comes there by itself.

@@ -170,7 +170,7 @@ impl<R: Rules> Partition<R> {
         outbox.append(started);
         let schedule_states = late_changes.unwrap_or_else(|| self.schedules.take_changes());
         let number = self.ticker.committed().tick + 1;
-        self.end_counting(&outbox.publications, &schedule_states, number);
+        let has_closed = self.end_counting(&outbox.publications, &schedule_states, number);
 
         let checkpoint = Checkpoint {
             epoch: self.ownership.epoch(),
@@ -192,7 +192,7 @@ impl<R: Rules> Partition<R> {
             schedule_states,
             set_aside,
         };
-        if tick.is_bare() && !wants_checkpoint {
+        if tick.is_bare() && !wants_checkpoint && !has_closed {
             return;
         }
         self.holds.decisions_sent();

@@ -11,8 +11,11 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::choice;
 use crate::offset::LogOffset;
 use crate::task::TaskKey;
-use crate::time::{MINUTE_MS, Timestamp};
+use crate::time::{DAY_MS, MINUTE_MS, Timestamp};
 use crate::timetable::{Fact, TimetableEntry};
+
+/// How long rows are kept after their minute, in milliseconds: 35 days.
+pub const ROWS_KEPT_MS: i64 = 35 * DAY_MS;
 
 /// How many things, and the sum of their fingerprints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use minutehand_model::time::{DAY_MS, MINUTE_MS};
-use minutehand_model::{LedgerRow, PartitionId, Timestamp};
+use minutehand_model::{LedgerRow, PartitionId, Timestamp, ledger};
 
 use crate::PortError;
 
 /// How long a row is kept at least, in milliseconds after the minute it is about: 35 days. It may be
 /// kept for a day longer.
-pub const LEDGER_KEPT_MS: i64 = 35 * DAY_MS;
+pub const LEDGER_KEPT_MS: i64 = ledger::ROWS_KEPT_MS;
 /// Most minutes of one question: a day.
 pub const LEDGER_MINUTES_MAX: i64 = DAY_MS / MINUTE_MS;
 
