@@ -3,6 +3,7 @@
 mod audit;
 mod budget;
 mod carry;
+mod heartbeat;
 mod log_watch;
 mod prepared;
 mod report;

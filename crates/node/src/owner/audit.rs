@@ -69,7 +69,7 @@ async fn write(id: PartitionId, ledger: &dyn Ledger, rows: &[LedgerRow]) -> Resu
     let metrics = LedgerMetrics::new(id.number());
     for row in rows {
         let differences: Vec<&str> = row.differences().map(Difference::as_str).collect();
-        metrics.kept(&differences, row.found.is_some(), row.tally.end());
+        metrics.kept(&differences, row.found.is_some());
         if !differences.is_empty() {
             let LedgerRow { tally, found } = row;
             tracing::error!(

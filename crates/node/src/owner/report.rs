@@ -7,6 +7,8 @@ use minutehand_engine::{Effect, Input, Partition, Phase, RequestId, Status};
 use minutehand_metrics::{LedgerMetrics, PartitionMetrics, PartitionStanding, ScheduleMetrics};
 use minutehand_model::{PartitionId, Precision, ScheduleEventKind, Tick, Timestamp};
 
+use super::heartbeat::Heartbeat;
+
 /// Gauges are brought up to date at most this often, in milliseconds.
 const STANDING_INTERVAL_MS: i64 = 250;
 /// Schedules are counted at most this often, in milliseconds.
@@ -70,6 +72,7 @@ pub(super) struct Report {
     id: PartitionId,
     metrics: PartitionMetrics,
     ledger: LedgerMetrics,
+    heartbeat: Heartbeat,
     schedules: ScheduleMetrics,
     phase: Phase,
     take_over: TakeOver,
@@ -87,6 +90,7 @@ impl Report {
             id,
             metrics,
             ledger: LedgerMetrics::new(id.number()),
+            heartbeat: Heartbeat::default(),
             schedules: ScheduleMetrics::new(),
             phase: Phase::Waiting,
             take_over: TakeOver::begin(),
@@ -108,6 +112,7 @@ impl Report {
             Effect::Commit { request, tick } => {
                 self.tick = Some(self.sent_tick(*request, tick, now))
             }
+            Effect::KeepMinutes { request, tallies } => self.heartbeat.sent(*request, tallies),
             Effect::Stopped { reason } => {
                 tracing::error!(partition = %self.id, reason = %reason, "the owner stopped");
             }
@@ -162,6 +167,11 @@ impl Report {
     }
 
     pub(super) fn received(&mut self, input: &Input, now: Timestamp) {
+        if let Input::Done { request } = input
+            && let Some(at) = self.heartbeat.done(*request, now)
+        {
+            self.ledger.beats(at);
+        }
         if let Input::Committed {
             request, taken_at, ..
         } = input
@@ -197,9 +207,6 @@ impl Report {
             self.take_over.enters(self.phase, status, self.id);
             self.phase = status.phase;
             self.metrics.entered(status.phase);
-            if status.phase == Phase::Owning {
-                self.ledger.beats(now);
-            }
         } else if now.millis_since(self.stood_at) < STANDING_INTERVAL_MS {
             return;
         }
@@ -207,6 +214,9 @@ impl Report {
         if status.phase == Phase::Stopped {
             self.metrics.given_up();
             return;
+        }
+        if let Some(at) = self.heartbeat.stands(status, now) {
+            self.ledger.beats(at);
         }
         self.ledger.given_up(status.minutes_given_up);
         let lag_ms = match status.frontier.floor().due {
