@@ -8,10 +8,7 @@
 
 use minutehand_model::ledger::{ROWS_KEPT_MS, execution_fingerprint, fact_fingerprint};
 use minutehand_model::time::{HOUR_MS, MINUTE_MS};
-use minutehand_model::{
-    LogOffset, Minutes, Phase, Publication, ScheduleEventKind, ScheduleStateChange, Tally,
-    Timestamp,
-};
+use minutehand_model::{LogOffset, Minutes, Phase, Publication, Tally, Timestamp};
 
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
@@ -19,6 +16,8 @@ use crate::input::RequestId;
 use crate::partition::Partition;
 use crate::retry::Single;
 use crate::rules::Rules;
+use crate::schedule::Outbox;
+use crate::supplements;
 
 /// How long a minute stays open when it is over, in milliseconds: what comes a little late is
 /// counted where it belongs.
@@ -38,12 +37,16 @@ pub(crate) struct MinuteBook {
     minutes: Minutes,
     /// The tally that was counted in last.
     at: usize,
+    /// From here on minutes are counted once more that a clock which was ahead had closed.
+    again_from: Option<Timestamp>,
     /// R as it was committed last: what a minute that begins now finds in the timetable.
     stored_below: LogOffset,
     given_up: u64,
     keeping: Single,
-    /// The last minute of the rows under way.
+    /// The last minute of the rows under way, and the tick by which supplements among them had
+    /// been closed.
     kept_through: Timestamp,
+    kept_by: u64,
 }
 
 impl MinuteBook {
@@ -53,10 +56,12 @@ impl MinuteBook {
             is_on,
             minutes: Minutes::START,
             at: 0,
+            again_from: None,
             stored_below: LogOffset::START,
             given_up: 0,
             keeping: Single::default(),
             kept_through: Timestamp::MIN,
+            kept_by: 0,
         }
     }
 
@@ -110,11 +115,17 @@ impl MinuteBook {
     }
 
     /// The tally in which what is due at a time is counted: of its minute, or of the oldest open
-    /// one when that is closed. And whether it is that of its minute.
+    /// one when that is closed. And whether it is that of its minute, with all that was stored of
+    /// it.
     #[inline]
     fn tally_of(&mut self, due: Timestamp) -> Option<(&mut Tally, bool)> {
         let closed_before = self.minutes.closed_before.filter(|_| self.is_on)?;
         let own = due.floor_to_minute();
+        let again = self.again_from.map(|from| own.max(from));
+        if let Some(again) = again.filter(|minute| *minute < closed_before) {
+            let tally = supplements::open_of(&mut self.minutes.supplements, again);
+            return Some((tally, false));
+        }
         let minute = own.max(closed_before);
         let is_at = |tally: &Tally| tally.minute == minute;
         if !self.minutes.tallies.get(self.at).is_some_and(is_at) {
@@ -151,6 +162,7 @@ impl MinuteBook {
             self.given_up += (last.end().millis_since(*before) / MINUTE_MS) as u64;
             *before = last.end();
         }
+        self.given_up += supplements::give_up(&mut self.minutes.supplements);
     }
 
     /// F has passed a fact.
@@ -203,20 +215,10 @@ impl MinuteBook {
         }
     }
 
-    /// Occurrences that are left out by a tick that is built now.
-    fn left_out(&mut self, changes: &[ScheduleStateChange], now: Timestamp) {
-        let states = changes.iter().filter_map(|change| change.state.as_ref());
-        for event in states.flat_map(|state| &state.events) {
-            let is_left_out = matches!(
-                event.kind,
-                ScheduleEventKind::SkippedOverlap
-                    | ScheduleEventKind::MissedWindow
-                    | ScheduleEventKind::MissedRule
-            );
-            if is_left_out
-                && event.at == now
-                && let Some((tally, _)) = self.tally_of(event.nominal)
-            {
+    /// The nominal times of occurrences that policies have left out.
+    fn left_out(&mut self, nominals: &[Timestamp]) {
+        for nominal in nominals {
+            if let Some((tally, _)) = self.tally_of(*nominal) {
                 tally.left_out += 1;
             }
         }
@@ -244,14 +246,31 @@ impl MinuteBook {
             tally.closed_by = tick;
             self.minutes.closed_before = Some(tally.end());
         }
+        let through = floor.plus_millis(-OPEN_MS);
+        supplements::close(&mut self.minutes.supplements, through, tick);
+    }
+
+    /// When F must have come to close the next minute that is counted once more.
+    fn closes_again_at(&self) -> Option<Timestamp> {
+        let end = supplements::first_end(&self.minutes.supplements)?;
+        Some(end.plus_millis(OPEN_MS))
     }
 
     /// Whether a tick has closed a minute.
     fn is_closed_by(&self, tick: u64) -> bool {
-        self.minutes
-            .closed()
-            .last()
-            .is_some_and(|tally| tally.closed_by == tick)
+        let last = self.minutes.closed().last();
+        last.into_iter()
+            .chain(&self.minutes.supplements)
+            .any(|tally| tally.closed_by == tick)
+    }
+
+    /// Minutes before this have their rows, or get none.
+    fn done_before(&self) -> Option<Timestamp> {
+        let waiting = self.minutes.closed().take(1);
+        let waiting = waiting.chain(&self.minutes.supplements);
+        let closed_before = self.minutes.closed_before?;
+        let first = waiting.map(|tally| tally.minute).min();
+        Some(first.map_or(closed_before, |first| first.min(closed_before)))
     }
 
     /// The closed minutes that a committed tick tells of, and no row is on its way of.
@@ -263,16 +282,19 @@ impl MinuteBook {
             .collect();
         if let Some(last) = tallies.last() {
             self.kept_through = last.minute;
-            self.keeping.start(request);
         }
-        tallies
+        let again = self.minutes.supplements.iter();
+        let again = again.filter(|tally| supplements::is_closed(tally, committed));
+        self.kept_by = committed;
+        self.keeping.start(request);
+        tallies.into_iter().chain(again.copied()).collect()
     }
 
     fn has_closed(&self, committed: u64) -> bool {
-        self.minutes
-            .closed()
-            .next()
-            .is_some_and(|tally| tally.closed_by <= committed)
+        let first = self.minutes.closed().take(1);
+        first
+            .chain(&self.minutes.supplements)
+            .any(|tally| supplements::is_closed(tally, committed))
     }
 
     /// Whether this says that the rows under way are kept.
@@ -283,6 +305,9 @@ impl MinuteBook {
             let closed = &self.minutes.tallies[..count];
             let kept = closed.partition_point(|tally| tally.minute <= through);
             self.minutes.tallies.drain(..kept);
+            let by = self.kept_by;
+            let again = &mut self.minutes.supplements;
+            again.retain(|tally| !supplements::is_closed(tally, by));
             self.at = 0;
         }
         is_awaited
@@ -304,20 +329,30 @@ impl<R: Rules> Partition<R> {
     /// A tick is being built: what it decides is counted.
     pub(crate) fn begin_counting(&mut self) {
         let (front, committed) = (self.frontier.front().due, self.ticker.committed());
+        self.minutes.again_from = self.counts_again_from();
         self.minutes
             .begin_tick(front, self.now, committed.replay_from);
     }
 
+    /// In a gap of F minutes are counted once more, from a little before the present on.
+    fn counts_again_from(&self) -> Option<Timestamp> {
+        let front = self.frontier.front().due.plus_millis(-OPEN_MS);
+        let is_in_gap = !self.frontier.gaps.is_empty();
+        is_in_gap.then(|| front.floor_to_minute())
+    }
+
+    /// Minutes of the ledger before this have their rows, or get none; `None` before the first.
+    pub(crate) fn minutes_done_before(&self) -> Option<Timestamp> {
+        let done_before = self.minutes.done_before()?;
+        let again_from = self.counts_again_from().unwrap_or(Timestamp::MAX);
+        Some(done_before.min(again_from))
+    }
+
     /// A tick is complete, and F stands where it says; minutes that are over are closed. Whether
     /// one was: then the tick must be committed, or another one of its number might be.
-    pub(crate) fn end_counting(
-        &mut self,
-        publications: &[Publication],
-        changes: &[ScheduleStateChange],
-        tick: u64,
-    ) -> bool {
-        self.minutes.published(publications);
-        self.minutes.left_out(changes, self.now);
+    pub(crate) fn end_counting(&mut self, outbox: &Outbox, tick: u64) -> bool {
+        self.minutes.published(&outbox.publications);
+        self.minutes.left_out(&outbox.left_out);
         self.minutes.close(self.frontier.floor().due, tick);
         self.minutes.give_up_oldest();
         self.minutes.is_closed_by(tick)
@@ -325,17 +360,19 @@ impl<R: Rules> Partition<R> {
 
     /// When a minute can be closed although nothing else happens: F comes there by itself.
     pub(crate) fn minute_closes_at(&self) -> Option<Timestamp> {
-        let is_held_back = !self.frontier.gaps.is_empty()
-            || !self.frontier.backlog.is_empty()
-            || self.phase() == Phase::Replaying;
+        let is_held_back = !self.frontier.backlog.is_empty() || self.phase() == Phase::Replaying;
         if is_held_back || !self.config.ledger {
             return None;
         }
-        if self.minutes.minutes().closed_before.is_none() {
+        let is_in_gap = !self.frontier.gaps.is_empty();
+        if self.minutes.minutes().closed_before.is_none() && !is_in_gap {
             return Some(self.now);
         }
-        self.minutes
-            .closes_at()
+        let closes_at = self.minutes.closes_at().filter(|_| !is_in_gap);
+        closes_at
+            .into_iter()
+            .chain(self.minutes.closes_again_at())
+            .min()
             .filter(|at| *at <= self.frontier_bound())
     }
 

@@ -19,7 +19,10 @@ fn story() -> Story {
 /// The minute that starts so many minutes after the beginning.
 fn row(story: &Story, minute: i64) -> LedgerRow {
     let minute = at(minute * 60_000);
-    let rows = story.kept.iter().filter(|row| row.tally.minute == minute);
+    let rows = story
+        .kept
+        .iter()
+        .filter(|row| row.tally.minute == minute && !row.tally.is_supplement);
     let rows: Vec<LedgerRow> = rows.copied().collect();
     assert!(!rows.is_empty(), "minute {minute} is closed");
     assert!(
@@ -217,8 +220,10 @@ fn minutes_are_closed_once_when_the_clock_goes_back() {
     story.set_clock(5 * 60_000);
     story.say(5 * 60_000 + 10, Command::Create(task("new", 6 * 60_000)));
     story.say(5 * 60_000 + 20, Command::Create(task("again", 9 * 60_000)));
+    let before = published_in(&story, 6);
     story.pass(END_MS);
     assert_complete(&story, 1, 29);
+    assert_eq!(published_in(&story, 6), before + 1);
 }
 
 const MINUTE_MS: i64 = 60_000;
@@ -262,6 +267,19 @@ fn every_minute_of_a_week() -> ScheduleDefinition {
             window_ms: 7 * 24 * 60 * MINUTE_MS,
         },
         ..every_ten_seconds()
+    }
+}
+
+#[test]
+fn every_occurrence_that_is_left_out_is_counted() {
+    let mut story = story();
+    let mut definition = every_ten_seconds();
+    definition.misfire.rule = MisfireRule::None;
+    story.say(10, revision(1, Some(definition), false));
+    let story = through_an_outage(story, 20);
+    for minute in 2..40 {
+        let tally = tally(&story, minute);
+        assert_eq!(tally.recurring + tally.left_out, 6, "{tally:?}");
     }
 }
 
@@ -325,4 +343,53 @@ fn days_without_an_owner_are_counted_from_when_rows_are_kept() {
     let rows: Vec<i64> = story.kept.iter().map(minutes).collect();
     assert!(rows.iter().all(|minute| *minute < 10 || *minute >= days(5)));
     assert!(rows.contains(&days(5)) && rows.contains(&(days(40) + 8)));
+}
+
+/// What all rows of a minute say was published.
+fn published_in(story: &Story, minute: i64) -> u64 {
+    let minute = at(minute * MINUTE_MS);
+    let rows: std::collections::BTreeMap<_, _> = story
+        .kept
+        .iter()
+        .filter(|row| row.tally.minute == minute)
+        .map(|row| (row.tally.closed_by, row))
+        .collect();
+    let counts = rows.values().map(|row| {
+        assert_eq!(row.differences().count(), 0, "{row:?}");
+        row.tally.published.count
+    });
+    counts.sum()
+}
+
+#[test]
+fn what_runs_when_a_clock_has_come_back_is_told_of_its_minute() {
+    let mut story = story();
+    story.pass(10 * MINUTE_MS);
+    story.set_clock(16 * MINUTE_MS);
+    story.pass(16 * MINUTE_MS + 5_000);
+    let back = 10 * MINUTE_MS + 5_000;
+    story.set_clock(back);
+    for (id, after_ms) in [("soon", 40_000), ("later", 100_000)] {
+        story.say(back + 10, Command::Create(task(id, back + after_ms)));
+    }
+    story.take_over(back + 30_000);
+    let done_before = |story: &Story| story.partition.status().closed_before;
+    story.pass(11 * MINUTE_MS + 1_000);
+    assert_eq!(done_before(&story), Some(at(10 * MINUTE_MS)), "still open");
+    story.pass(11 * MINUTE_MS + 3_000);
+    assert_eq!(done_before(&story), Some(at(11 * MINUTE_MS)));
+    assert_eq!(published_in(&story, 10), 1);
+    story.take_over(11 * MINUTE_MS + 4_000);
+    story.pass(END_MS);
+    assert_eq!(
+        [10, 11, 12].map(|minute| published_in(&story, minute)),
+        [1, 1, 0]
+    );
+    assert_complete(&story, 1, 29);
+    assert!(
+        !story
+            .kept
+            .iter()
+            .any(|row| row.tally.minute > at(29 * MINUTE_MS))
+    );
 }

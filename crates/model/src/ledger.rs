@@ -32,6 +32,15 @@ impl Sum {
         self.count += 1;
         self.digest = self.digest.wrapping_add(fingerprint);
     }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Sum) -> Sum {
+        Sum {
+            count: self.count + other.count,
+            digest: self.digest.wrapping_add(other.digest),
+        }
+    }
 }
 
 /// The fingerprint of one record of the log as the timetable holds it: that a task runs at a time,
@@ -83,6 +92,9 @@ pub struct Tally {
     pub left_out: u64,
     /// The number of the tick that closed the minute; 0 while it is open.
     pub closed_by: u64,
+    /// The minute had been closed before, by a clock that was ahead: this comes on top of the other
+    /// tallies of the minute. The timetable is not compared with it.
+    pub is_supplement: bool,
 }
 
 impl Tally {
@@ -106,6 +118,31 @@ impl Tally {
             early: 0,
             left_out: 0,
             closed_by: 0,
+            is_supplement: false,
+        }
+    }
+
+    /// Nothing has been decided anew about a minute that had been closed before.
+    pub const fn supplement(minute: Timestamp) -> Tally {
+        Tally {
+            is_supplement: true,
+            ..Tally::begin(minute, LogOffset::START)
+        }
+    }
+
+    /// Both together, as one tally of the same minute.
+    #[must_use]
+    pub const fn plus(self, other: &Tally) -> Tally {
+        Tally {
+            stored: self.stored.plus(other.stored),
+            due: self.due + other.due,
+            withdrawn: self.withdrawn + other.withdrawn,
+            published: self.published.plus(other.published),
+            late: self.late + other.late,
+            recurring: self.recurring + other.recurring,
+            early: self.early + other.early,
+            left_out: self.left_out + other.left_out,
+            ..self
         }
     }
 
@@ -129,6 +166,9 @@ pub struct Minutes {
     /// In order of their minutes: closed ones whose row is not known to be stored, and then open
     /// ones.
     pub tallies: Vec<Tally>,
+    /// The same of closed minutes that are counted once more, because a clock had been ahead; in any
+    /// order.
+    pub supplements: Vec<Tally>,
 }
 
 impl Minutes {
@@ -136,6 +176,7 @@ impl Minutes {
     pub const START: Minutes = Minutes {
         closed_before: None,
         tallies: Vec::new(),
+        supplements: Vec::new(),
     };
 
     /// Whether a minute is closed.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use minutehand_engine::{Effect, Input, Partition, Phase, RequestId, Status};
+use minutehand_engine::{Effect, Input, Occurrences, Partition, Phase, RequestId, Status};
 use minutehand_metrics::{LedgerMetrics, PartitionMetrics, PartitionStanding, ScheduleMetrics};
-use minutehand_model::{PartitionId, Precision, ScheduleEventKind, Tick, Timestamp};
+use minutehand_model::{PartitionId, Precision, Tick, Timestamp};
 
 use super::heartbeat::Heartbeat;
 
@@ -109,8 +109,13 @@ impl Report {
 
     pub(super) fn sent(&mut self, effect: &Effect, now: Timestamp) {
         match effect {
-            Effect::Commit { request, tick } => {
-                self.tick = Some(self.sent_tick(*request, tick, now))
+            Effect::Commit {
+                request,
+                tick,
+                occurrences,
+            } => {
+                self.report_occurrences(*occurrences);
+                self.tick = Some(self.sent_tick(*request, tick, now));
             }
             Effect::KeepMinutes { request, tallies } => self.heartbeat.sent(*request, tallies),
             Effect::Stopped { reason } => {
@@ -132,7 +137,6 @@ impl Report {
             let (position, reason) = (&set_aside.position, &set_aside.reason);
             tracing::warn!(partition = %self.id, position, reason, "set a record aside");
         }
-        self.report_schedules(tick);
         let (publications, set_aside) =
             (tick.publications.len() as u64, tick.set_aside.len() as u64);
         Sent {
@@ -145,25 +149,15 @@ impl Report {
         }
     }
 
-    /// Counts what became of occurrences in this tick.
-    fn report_schedules(&self, tick: &Tick) {
-        let states = tick
-            .schedule_states
-            .iter()
-            .filter_map(|change| change.state.as_ref());
-        for event in states
-            .flat_map(|state| &state.events)
-            .filter(|event| event.at == tick.published_at)
-        {
-            match event.kind {
-                ScheduleEventKind::Started => self.schedules.fired(1),
-                ScheduleEventKind::SkippedOverlap => self.schedules.skipped(1),
-                ScheduleEventKind::MissedWindow | ScheduleEventKind::MissedRule => {
-                    self.schedules.missed(1)
-                }
-                _ => {}
-            }
-        }
+    fn report_occurrences(&self, occurrences: Occurrences) {
+        let Occurrences {
+            started,
+            skipped,
+            missed,
+        } = occurrences;
+        self.schedules.fired(started);
+        self.schedules.skipped(skipped);
+        self.schedules.missed(missed);
     }
 
     pub(super) fn received(&mut self, input: &Input, now: Timestamp) {
