@@ -34,6 +34,8 @@ const BEHIND_MS_MAX: i64 = HOUR_MS;
 #[derive(Debug)]
 pub(crate) struct MinuteBook {
     is_on: bool,
+    /// A checkpoint has been taken up, and no tick was built since.
+    has_gone_on: bool,
     minutes: Minutes,
     /// The tally that was counted in last.
     at: usize,
@@ -54,6 +56,7 @@ impl MinuteBook {
     pub(crate) fn new(is_on: bool) -> MinuteBook {
         MinuteBook {
             is_on,
+            has_gone_on: false,
             minutes: Minutes::START,
             at: 0,
             again_from: None,
@@ -69,6 +72,7 @@ impl MinuteBook {
     pub(crate) fn go_on(&mut self, minutes: &Minutes) {
         if self.is_on {
             self.minutes.clone_from(minutes);
+            self.has_gone_on = true;
         }
     }
 
@@ -104,11 +108,16 @@ impl MinuteBook {
             },
             |before| before.max(self.empty_before(now)),
         );
+        self.has_gone_on = false;
         self.minutes.closed_before = Some(begins_at);
     }
 
-    /// Nothing was counted in open minutes before this, and rows of them would not be kept.
+    /// Nothing was counted in open minutes before this, and rows of them would not be kept. Only who
+    /// takes over passes them over: a clock may leap further than that while an owner goes on.
     fn empty_before(&self, now: Timestamp) -> Timestamp {
+        if !self.has_gone_on {
+            return Timestamp::MIN;
+        }
         let kept_from = now.plus_millis(-ROWS_KEPT_MS).floor_to_minute();
         let oldest_open = self.minutes.tallies.get(self.closed_count());
         oldest_open.map_or(kept_from, |tally| tally.minute.min(kept_from))
@@ -250,6 +259,15 @@ impl MinuteBook {
         supplements::close(&mut self.minutes.supplements, through, tick);
     }
 
+    /// From here on minutes are counted once more, each of them whether or not anything is due.
+    fn count_again(&mut self, from: Option<Timestamp>) {
+        let closed_before = self.minutes.closed_before.filter(|_| self.is_on);
+        let is_closed = |from: &Timestamp| closed_before.is_some_and(|before| *from < before);
+        if let Some(from) = from.filter(is_closed) {
+            supplements::open_of(&mut self.minutes.supplements, from);
+        }
+    }
+
     /// When F must have come to close the next minute that is counted once more.
     fn closes_again_at(&self) -> Option<Timestamp> {
         let end = supplements::first_end(&self.minutes.supplements)?;
@@ -354,6 +372,8 @@ impl<R: Rules> Partition<R> {
         self.minutes.published(&outbox.publications);
         self.minutes.left_out(&outbox.left_out);
         self.minutes.close(self.frontier.floor().due, tick);
+        let again_from = self.counts_again_from();
+        self.minutes.count_again(again_from);
         self.minutes.give_up_oldest();
         self.minutes.is_closed_by(tick)
     }
@@ -364,14 +384,18 @@ impl<R: Rules> Partition<R> {
         if is_held_back || !self.config.ledger {
             return None;
         }
-        let is_in_gap = !self.frontier.gaps.is_empty();
-        if self.minutes.minutes().closed_before.is_none() && !is_in_gap {
+        let Some(closed_before) = self.minutes.minutes().closed_before else {
+            return Some(self.now);
+        };
+        let closes_again_at = self.minutes.closes_again_at();
+        let again_from = self.counts_again_from();
+        if closes_again_at.is_none() && again_from.is_some_and(|from| from < closed_before) {
             return Some(self.now);
         }
-        let closes_at = self.minutes.closes_at().filter(|_| !is_in_gap);
+        let closes_at = self.minutes.closes_at();
         closes_at
             .into_iter()
-            .chain(self.minutes.closes_again_at())
+            .chain(closes_again_at)
             .min()
             .filter(|at| *at <= self.frontier_bound())
     }

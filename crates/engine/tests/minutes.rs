@@ -393,3 +393,21 @@ fn what_runs_when_a_clock_has_come_back_is_told_of_its_minute() {
             .any(|row| row.tally.minute > at(29 * MINUTE_MS))
     );
 }
+
+#[test]
+fn a_clock_that_was_months_ahead_leaves_a_row_of_each_minute() {
+    let mut story = story();
+    story.pass(10 * MINUTE_MS);
+    let ahead = 60 * 24 * 60 * MINUTE_MS;
+    story.set_clock(ahead);
+    story.pass(ahead + 1_000);
+    story.kept.clear();
+    story.set_clock(10 * MINUTE_MS + 5_000);
+    story.pass(END_MS);
+    let has_row = |minute: &i64| {
+        let minute = at(minute * MINUTE_MS);
+        story.kept.iter().any(|row| row.tally.minute == minute)
+    };
+    let missing: Vec<i64> = (10..29).filter(|minute| !has_row(minute)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
