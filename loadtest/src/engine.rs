@@ -57,7 +57,7 @@ fn serve(partition: &mut Partition, now: Timestamp) -> u64 {
                     };
                     Some(Input::Page { request, page })
                 }
-                Effect::Commit { request, tick } => {
+                Effect::Commit { request, tick, .. } => {
                     published += tick.publications.len() as u64;
                     black_box(&tick);
                     Some(Input::Committed {
@@ -127,7 +127,7 @@ pub fn feed(
     }
     for effect in others {
         match effect {
-            Effect::Commit { request, tick } => {
+            Effect::Commit { request, tick, .. } => {
                 *published += tick.publications.len() as u64;
                 partition.handle(
                     now,

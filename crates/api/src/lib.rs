@@ -48,5 +48,5 @@ pub use task::{
     parse_priority, parse_queue,
 };
 pub use text::Text;
-pub use time::{parse_time, time_text};
+pub use time::{parse_minute, parse_time, time_text};
 pub use validate::{ValidTask, validate_due, validate_note};

@@ -8,13 +8,30 @@ use crate::InvalidField;
 
 const LIMIT: &str =
     "RFC 3339 with a zone, such as 2027-01-31T08:00:00Z or 2027-01-31T09:00:00+01:00";
+/// The first time that can be written.
+const START_OF_YEAR_0: Timestamp = Timestamp::from_millis(-62_167_219_200_000);
 
 /// A time in RFC 3339. Fractions below a millisecond are rounded up: nothing runs early.
 ///
 /// # Errors
-/// Any other text, times that do not exist, leap seconds, and years beyond 9999 (in UTC).
+/// Any other text, times that do not exist, leap seconds, and years outside 0 to 9999 (in UTC).
 pub fn parse_time(field: &str, text: &str) -> Result<Timestamp, InvalidField> {
     parse(text).map_err(|reason| InvalidField::new(field, reason, LIMIT, text))
+}
+
+/// A time in a minute: in RFC 3339, with or without its seconds.
+///
+/// # Errors
+/// As of [`parse_time`].
+pub fn parse_minute(field: &str, text: &str) -> Result<Timestamp, InvalidField> {
+    // The seconds follow behind `2026-11-29T09:00`.
+    let read = match (text.get(..16), text.get(16..)) {
+        (Some(minute), Some(zone)) if zone.starts_with(['Z', 'z', '+', '-']) => {
+            parse(&format!("{minute}:00{zone}"))
+        }
+        _ => parse(text),
+    };
+    read.map_err(|reason| InvalidField::new(field, reason, LIMIT, text))
 }
 
 /// A time as the API writes it: RFC 3339 in UTC with milliseconds.
@@ -60,10 +77,10 @@ fn parse(text: &str) -> Result<Timestamp, &'static str> {
     let at = Timestamp::from_millis(
         day_of_date(year, month as u8, day as u8) * DAY_MS + seconds * SECOND_MS + fraction_ms,
     );
-    if at > Timestamp::END_OF_YEAR_9999 {
-        Err("lies beyond the year 9999")
-    } else {
-        Ok(at)
+    match at {
+        _ if at < START_OF_YEAR_0 => Err("lies before the year 0"),
+        _ if at > Timestamp::END_OF_YEAR_9999 => Err("lies beyond the year 9999"),
+        _ => Ok(at),
     }
 }
 
@@ -169,6 +186,7 @@ mod tests {
                 "names a leap second, which cannot be scheduled",
             ),
             ("9999-12-31T23:59:59-01:00", "lies beyond the year 9999"),
+            ("0000-01-01T00:00:00+23:59", "lies before the year 0"),
         ];
         for (text, reason) in cases {
             let error = parse_time("due_at", text).unwrap_err();
@@ -177,6 +195,31 @@ mod tests {
                 (error.reason.as_str(), error.given.as_str()),
                 (reason, given)
             );
+        }
+    }
+
+    #[test]
+    fn a_minute_needs_no_seconds() {
+        for text in [
+            "2026-11-29T09:00Z",
+            "2026-11-29T09:00:00Z",
+            "2026-11-29T10:00+01:00",
+            "2026-11-29 09:00z",
+        ] {
+            let read = parse_minute("minute", text).map(Timestamp::as_millis);
+            assert_eq!(read, Ok(1_795_942_800_000), "{text}");
+        }
+        for text in [
+            "",
+            "09:00",
+            "2026-11-29T09:00",
+            "2026-11-29T9:00Z",
+            "-19223372036854775807",
+            "0000-01-01T00:00+23:59",
+        ] {
+            let refused = parse_minute("minute", text).unwrap_err();
+            let given = if text.is_empty() { "nothing" } else { text };
+            assert_eq!(refused.given, given);
         }
     }
 

@@ -1,11 +1,15 @@
-//! The ledger: a row for each closed minute of a partition, kept for some weeks.
+//! The ledger: a row for each closed minute of a partition, kept for some weeks. How many are kept is
+//! bounded, and not how old they are: a clock that leaps ahead by a year must not take away the rows
+//! of this month.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{LedgerRow, PartitionId, Timestamp};
-use minutehand_ports::{LEDGER_KEPT_MS, Ledger, PortError};
+use minutehand_ports::{LEDGER_KEPT_MS, LEDGER_MINUTES_MAX, Ledger, PortError};
 use minutehand_record::ledger;
 
 use crate::keys;
@@ -14,8 +18,32 @@ use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::store::{Applied, EmbeddedStore};
 
-/// Old rows that one write takes away: more than it adds.
-const EXPIRED_MAX: usize = 256;
+/// Most rows of a partition, about: twice what is promised, because a clock that is ahead writes as
+/// many as that of minutes to come before it is found out.
+const ROWS_MAX: usize = 2 * (LEDGER_KEPT_MS / MINUTE_MS) as usize;
+/// Rows of the oldest minutes that are taken away at once: a day's.
+const SURPLUS_MAX: usize = LEDGER_MINUTES_MAX as usize;
+
+/// How many rows partitions have, at most: a row that is written again counts once more, until the
+/// rows are counted anew.
+#[derive(Debug, Default)]
+pub(crate) struct RowCounts(Mutex<BTreeMap<PartitionId, usize>>);
+
+impl RowCounts {
+    /// Rows are added; whether there may be too many now.
+    fn add(&self, partition: PartitionId, rows: usize) -> bool {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not known yet: to be counted.
+        let count = counts.entry(partition).or_insert(ROWS_MAX);
+        *count += rows;
+        *count > ROWS_MAX
+    }
+
+    fn set(&self, partition: PartitionId, rows: usize) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.insert(partition, rows);
+    }
+}
 
 #[async_trait]
 impl Ledger for EmbeddedStore {
@@ -29,13 +57,11 @@ impl Ledger for EmbeddedStore {
             rows.len()
         );
         self.shared().log(partition, &action)?;
-        let Some(newest) = rows.iter().map(|row| row.tally.minute).max() else {
+        if rows.is_empty() {
             return Ok(());
-        };
-        let spaces = self.spaces().clone();
-        let kept_from = newest.plus_millis(-LEDGER_KEPT_MS);
-        let expired = self
-            .read(&action, move || expired_rows(&spaces, partition, kept_from))
+        }
+        let surplus = self
+            .surplus_of_ledger(partition, rows.len(), &action)
             .await?;
         let rows: Vec<(Vec<u8>, Bytes)> = rows
             .iter()
@@ -47,7 +73,7 @@ impl Ledger for EmbeddedStore {
         let bytes = rows.iter().map(|(key, row)| key.len() + row.len()).sum();
         self.submit(action, bytes, false, move |state, writes| {
             let space = &state.spaces.ledger;
-            expired
+            surplus
                 .into_iter()
                 .for_each(|key| writes.remove(space, key));
             rows.into_iter()
@@ -73,19 +99,45 @@ impl Ledger for EmbeddedStore {
     }
 }
 
-/// The keys of rows that need not be kept, oldest first.
-fn expired_rows(
-    spaces: &Spaces,
-    partition: PartitionId,
-    kept_from: Timestamp,
-) -> fjall::Result<Vec<Vec<u8>>> {
+impl EmbeddedStore {
+    /// The keys of rows that have to go because more are added.
+    async fn surplus_of_ledger(
+        &self,
+        partition: PartitionId,
+        added: usize,
+        action: &str,
+    ) -> Result<Vec<Vec<u8>>, PortError> {
+        let shared = Arc::clone(self.shared());
+        if !shared.ledger_rows.add(partition, added) {
+            return Ok(Vec::new());
+        }
+        let spaces = self.spaces().clone();
+        self.read(action, move || {
+            let (mut oldest, count) = oldest_rows(&spaces, partition)?;
+            if count + added <= ROWS_MAX {
+                oldest.clear();
+            }
+            let left = count + added - oldest.len();
+            shared.ledger_rows.set(partition, left);
+            Ok(oldest)
+        })
+        .await
+    }
+}
+
+/// The keys of the rows of the oldest minutes, and how many rows there are.
+fn oldest_rows(spaces: &Spaces, partition: PartitionId) -> fjall::Result<(Vec<Vec<u8>>, usize)> {
     let from = keys::minute(partition, Timestamp::MIN, 0);
-    let until = keys::minute(partition, kept_from, 0);
-    scan::rows(&spaces.ledger, from, until)
-        .readable(|_| {})
-        .take(EXPIRED_MAX)
-        .map(|row| row.map(|(key, _)| key.to_vec()))
-        .collect()
+    let until = keys::minute(partition, Timestamp::MAX, u64::MAX);
+    let (mut oldest, mut count) = (Vec::new(), 0);
+    for row in scan::rows(&spaces.ledger, from, until).readable(|_| {}) {
+        let (key, _) = row?;
+        count += 1;
+        if count <= SURPLUS_MAX {
+            oldest.push(key.to_vec());
+        }
+    }
+    Ok((oldest, count))
 }
 
 /// A row that cannot be understood is passed over and noted.

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::damage::{Corruption, lost_rows};
 use crate::failure::Failure;
+use crate::ledger::RowCounts;
 use crate::queue::QueueView;
 use crate::repair;
 use crate::rules::Rules;
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     metrics: StoreMetrics,
     pub(crate) skips: Skips,
     pub(crate) successes: successes::View,
+    /// How many rows of the ledger each partition has.
+    pub(crate) ledger_rows: RowCounts,
     pub(crate) queue_resident_bytes: usize,
 }
 
@@ -88,6 +91,7 @@ impl Shared {
             metrics: StoreMetrics::new(),
             skips: Skips::default(),
             successes: successes::View::default(),
+            ledger_rows: RowCounts::default(),
             queue_resident_bytes,
         }
     }

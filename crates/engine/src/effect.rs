@@ -6,6 +6,17 @@ use minutehand_model::{Block, Epoch, LogOffset, RevisionEntry, Tally, TaskKey, T
 
 use crate::input::RequestId;
 
+/// How many occurrences of schedules were started or left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Occurrences {
+    /// Started.
+    pub started: u64,
+    /// Left out by the overlap policy.
+    pub skipped: u64,
+    /// Left out by the misfire policy.
+    pub missed: u64,
+}
+
 /// Something to be carried out outside. Each but the last four is answered by exactly one input
 /// with the same request id, or by [`crate::Input::Failed`].
 #[derive(Clone, Debug)]
@@ -71,6 +82,8 @@ pub enum Effect {
         request: RequestId,
         /// The tick.
         tick: Box<Tick>,
+        /// What became of occurrences in it.
+        occurrences: Occurrences,
     },
     /// Keep rows of the ledger for minutes that are closed, each with what the timetable holds of
     /// it. Answer: `Done`.

@@ -50,6 +50,7 @@ mod retry;
 mod revisions;
 mod rules;
 mod schedule;
+mod supplements;
 mod take_over;
 mod task_store;
 mod tick;
@@ -59,7 +60,7 @@ mod unsettled;
 mod wake;
 
 pub use config::Config;
-pub use effect::{Effect, StopReason};
+pub use effect::{Effect, Occurrences, StopReason};
 pub use input::{Failure, Input, InputRecord, Moment, RequestId};
 pub use memory::Memory;
 pub use minutehand_model::Phase;

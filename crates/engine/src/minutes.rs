@@ -6,12 +6,9 @@
 //! outside, together with what the timetable itself says of the minute; until that is acknowledged
 //! the checkpoint carries it, and a successor keeps it again.
 
-use minutehand_model::ledger::{execution_fingerprint, fact_fingerprint};
+use minutehand_model::ledger::{ROWS_KEPT_MS, execution_fingerprint, fact_fingerprint};
 use minutehand_model::time::{HOUR_MS, MINUTE_MS};
-use minutehand_model::{
-    LogOffset, Minutes, Phase, Publication, ScheduleEventKind, ScheduleStateChange, Tally,
-    Timestamp,
-};
+use minutehand_model::{LogOffset, Minutes, Phase, Publication, Tally, Timestamp};
 
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
@@ -19,36 +16,39 @@ use crate::input::RequestId;
 use crate::partition::Partition;
 use crate::retry::Single;
 use crate::rules::Rules;
+use crate::schedule::Outbox;
+use crate::supplements;
 
 /// How long a minute stays open when it is over, in milliseconds: what comes a little late is
 /// counted where it belongs.
 const OPEN_MS: i64 = 2_000;
-/// Most minutes that are counted or wait for their row at once: four hours. Beyond it the oldest is
+/// Most minutes that are counted at once when a tick ends: four hours. Beyond it the oldest are
 /// given up.
-const TALLIES_MAX: usize = 240;
+const OPEN_MAX: usize = 240;
 /// Most minutes that wait for their row; then none is closed until some are kept.
 const CLOSED_MAX: usize = 64;
 /// A frontier that lies further back than this is not counted from: counting begins at the present.
 const BEHIND_MS_MAX: i64 = HOUR_MS;
 
-const _: () = assert!(
-    CLOSED_MAX < TALLIES_MAX,
-    "closed minutes leave room for open ones"
-);
-
 /// The minutes that are being counted, and the rows on their way out.
 #[derive(Debug)]
 pub(crate) struct MinuteBook {
     is_on: bool,
+    /// A checkpoint has been taken up, and no tick was built since.
+    has_gone_on: bool,
     minutes: Minutes,
     /// The tally that was counted in last.
     at: usize,
+    /// From here on minutes are counted once more that a clock which was ahead had closed.
+    again_from: Option<Timestamp>,
     /// R as it was committed last: what a minute that begins now finds in the timetable.
     stored_below: LogOffset,
     given_up: u64,
     keeping: Single,
-    /// The last minute of the rows under way.
+    /// The last minute of the rows under way, and the tick by which supplements among them had
+    /// been closed.
     kept_through: Timestamp,
+    kept_by: u64,
 }
 
 impl MinuteBook {
@@ -56,12 +56,15 @@ impl MinuteBook {
     pub(crate) fn new(is_on: bool) -> MinuteBook {
         MinuteBook {
             is_on,
+            has_gone_on: false,
             minutes: Minutes::START,
             at: 0,
+            again_from: None,
             stored_below: LogOffset::START,
             given_up: 0,
             keeping: Single::default(),
             kept_through: Timestamp::MIN,
+            kept_by: 0,
         }
     }
 
@@ -69,6 +72,7 @@ impl MinuteBook {
     pub(crate) fn go_on(&mut self, minutes: &Minutes) {
         if self.is_on {
             self.minutes.clone_from(minutes);
+            self.has_gone_on = true;
         }
     }
 
@@ -93,19 +97,44 @@ impl MinuteBook {
     /// A tick is being built. Counting begins with the first whole minute ahead of F.
     fn begin_tick(&mut self, front: Timestamp, now: Timestamp, stored_below: LogOffset) {
         self.stored_below = stored_below;
-        if self.is_on && self.minutes.closed_before.is_none() {
-            let is_recent = front.plus_millis(BEHIND_MS_MAX) >= now;
-            let begin = if is_recent { front } else { now };
-            self.minutes.closed_before = Some(begin.floor_to_minute().plus_millis(MINUTE_MS));
+        if !self.is_on {
+            return;
         }
+        let begins_at = self.minutes.closed_before.map_or_else(
+            || {
+                let is_recent = front.plus_millis(BEHIND_MS_MAX) >= now;
+                let begin = if is_recent { front } else { now };
+                begin.floor_to_minute().plus_millis(MINUTE_MS)
+            },
+            |before| before.max(self.empty_before(now)),
+        );
+        self.has_gone_on = false;
+        self.minutes.closed_before = Some(begins_at);
+    }
+
+    /// Nothing was counted in open minutes before this, and rows of them would not be kept. Only who
+    /// takes over passes them over: a clock may leap further than that while an owner goes on.
+    fn empty_before(&self, now: Timestamp) -> Timestamp {
+        if !self.has_gone_on {
+            return Timestamp::MIN;
+        }
+        let kept_from = now.plus_millis(-ROWS_KEPT_MS).floor_to_minute();
+        let oldest_open = self.minutes.tallies.get(self.closed_count());
+        oldest_open.map_or(kept_from, |tally| tally.minute.min(kept_from))
     }
 
     /// The tally in which what is due at a time is counted: of its minute, or of the oldest open
-    /// one when that is closed. And whether it is that of its minute.
+    /// one when that is closed. And whether it is that of its minute, with all that was stored of
+    /// it.
     #[inline]
     fn tally_of(&mut self, due: Timestamp) -> Option<(&mut Tally, bool)> {
         let closed_before = self.minutes.closed_before.filter(|_| self.is_on)?;
         let own = due.floor_to_minute();
+        let again = self.again_from.map(|from| own.max(from));
+        if let Some(again) = again.filter(|minute| *minute < closed_before) {
+            let tally = supplements::open_of(&mut self.minutes.supplements, again);
+            return Some((tally, false));
+        }
         let minute = own.max(closed_before);
         let is_at = |tally: &Tally| tally.minute == minute;
         if !self.minutes.tallies.get(self.at).is_some_and(is_at) {
@@ -116,31 +145,33 @@ impl MinuteBook {
         Some((tally, is_own))
     }
 
+    /// Where the tally of a minute is. None is given up for it: what a tick counts about one thing,
+    /// it counts in one minute.
     fn place_of(&mut self, minute: Timestamp) -> usize {
         let tallies = &mut self.minutes.tallies;
         match tallies.binary_search_by_key(&minute, |tally| tally.minute) {
             Ok(at) => at,
-            Err(at) if tallies.len() < TALLIES_MAX => {
+            Err(at) => {
                 tallies.insert(at, Tally::begin(minute, self.stored_below));
                 at
-            }
-            Err(_) => {
-                self.give_up_oldest();
-                let open_from = self.minutes.closed_before.unwrap_or(minute);
-                self.place_of(minute.max(open_from))
             }
         }
     }
 
-    /// Too many minutes are open: of the oldest there will be no row.
+    /// Too many minutes are open: of the oldest, and of the empty ones before them, there will be
+    /// no row.
     fn give_up_oldest(&mut self) {
-        let oldest = self.minutes.tallies.remove(0);
-        self.given_up += 1;
-        let closed_before = self
-            .minutes
-            .closed_before
-            .map(|before| before.max(oldest.end()));
-        self.minutes.closed_before = closed_before;
+        let closed = self.closed_count();
+        let open = self.minutes.tallies.len() - closed;
+        let through = closed + open.saturating_sub(OPEN_MAX);
+        let mut oldest = self.minutes.tallies.drain(closed..through);
+        if let Some(last) = oldest.next_back()
+            && let Some(before) = &mut self.minutes.closed_before
+        {
+            self.given_up += (last.end().millis_since(*before) / MINUTE_MS) as u64;
+            *before = last.end();
+        }
+        self.given_up += supplements::give_up(&mut self.minutes.supplements);
     }
 
     /// F has passed a fact.
@@ -193,20 +224,10 @@ impl MinuteBook {
         }
     }
 
-    /// Occurrences that are left out by a tick that is built now.
-    fn left_out(&mut self, changes: &[ScheduleStateChange], now: Timestamp) {
-        let states = changes.iter().filter_map(|change| change.state.as_ref());
-        for event in states.flat_map(|state| &state.events) {
-            let is_left_out = matches!(
-                event.kind,
-                ScheduleEventKind::SkippedOverlap
-                    | ScheduleEventKind::MissedWindow
-                    | ScheduleEventKind::MissedRule
-            );
-            if is_left_out
-                && event.at == now
-                && let Some((tally, _)) = self.tally_of(event.nominal)
-            {
+    /// The nominal times of occurrences that policies have left out.
+    fn left_out(&mut self, nominals: &[Timestamp]) {
+        for nominal in nominals {
+            if let Some((tally, _)) = self.tally_of(*nominal) {
                 tally.left_out += 1;
             }
         }
@@ -223,19 +244,51 @@ impl MinuteBook {
         has_room.then(|| minute.plus_millis(MINUTE_MS + OPEN_MS))
     }
 
-    /// Closes the minutes that lie behind F's floor.
+    /// Closes the minutes that lie behind F's floor. Empty ones take no room from those that are
+    /// open.
     fn close(&mut self, floor: Timestamp, tick: u64) {
         while self.closes_at().is_some_and(|at| at <= floor)
             && let Some(minute) = self.minutes.closed_before
         {
             let at = self.place_of(minute);
             let tally = &mut self.minutes.tallies[at];
-            // Another one, when this had to be given up for want of room.
-            if tally.minute == minute {
-                tally.closed_by = tick;
-                self.minutes.closed_before = Some(tally.end());
-            }
+            tally.closed_by = tick;
+            self.minutes.closed_before = Some(tally.end());
         }
+        let through = floor.plus_millis(-OPEN_MS);
+        supplements::close(&mut self.minutes.supplements, through, tick);
+    }
+
+    /// From here on minutes are counted once more, each of them whether or not anything is due.
+    fn count_again(&mut self, from: Option<Timestamp>) {
+        let closed_before = self.minutes.closed_before.filter(|_| self.is_on);
+        let is_closed = |from: &Timestamp| closed_before.is_some_and(|before| *from < before);
+        if let Some(from) = from.filter(is_closed) {
+            supplements::open_of(&mut self.minutes.supplements, from);
+        }
+    }
+
+    /// When F must have come to close the next minute that is counted once more.
+    fn closes_again_at(&self) -> Option<Timestamp> {
+        let end = supplements::first_end(&self.minutes.supplements)?;
+        Some(end.plus_millis(OPEN_MS))
+    }
+
+    /// Whether a tick has closed a minute.
+    fn is_closed_by(&self, tick: u64) -> bool {
+        let last = self.minutes.closed().last();
+        last.into_iter()
+            .chain(&self.minutes.supplements)
+            .any(|tally| tally.closed_by == tick)
+    }
+
+    /// Minutes before this have their rows, or get none.
+    fn done_before(&self) -> Option<Timestamp> {
+        let waiting = self.minutes.closed().take(1);
+        let waiting = waiting.chain(&self.minutes.supplements);
+        let closed_before = self.minutes.closed_before?;
+        let first = waiting.map(|tally| tally.minute).min();
+        Some(first.map_or(closed_before, |first| first.min(closed_before)))
     }
 
     /// The closed minutes that a committed tick tells of, and no row is on its way of.
@@ -247,16 +300,19 @@ impl MinuteBook {
             .collect();
         if let Some(last) = tallies.last() {
             self.kept_through = last.minute;
-            self.keeping.start(request);
         }
-        tallies
+        let again = self.minutes.supplements.iter();
+        let again = again.filter(|tally| supplements::is_closed(tally, committed));
+        self.kept_by = committed;
+        self.keeping.start(request);
+        tallies.into_iter().chain(again.copied()).collect()
     }
 
     fn has_closed(&self, committed: u64) -> bool {
-        self.minutes
-            .closed()
-            .next()
-            .is_some_and(|tally| tally.closed_by <= committed)
+        let first = self.minutes.closed().take(1);
+        first
+            .chain(&self.minutes.supplements)
+            .any(|tally| supplements::is_closed(tally, committed))
     }
 
     /// Whether this says that the rows under way are kept.
@@ -267,6 +323,9 @@ impl MinuteBook {
             let closed = &self.minutes.tallies[..count];
             let kept = closed.partition_point(|tally| tally.minute <= through);
             self.minutes.tallies.drain(..kept);
+            let by = self.kept_by;
+            let again = &mut self.minutes.supplements;
+            again.retain(|tally| !supplements::is_closed(tally, by));
             self.at = 0;
         }
         is_awaited
@@ -288,35 +347,56 @@ impl<R: Rules> Partition<R> {
     /// A tick is being built: what it decides is counted.
     pub(crate) fn begin_counting(&mut self) {
         let (front, committed) = (self.frontier.front().due, self.ticker.committed());
+        self.minutes.again_from = self.counts_again_from();
         self.minutes
             .begin_tick(front, self.now, committed.replay_from);
     }
 
-    /// A tick is complete, and F stands where it says; minutes that are over are closed.
-    pub(crate) fn end_counting(
-        &mut self,
-        publications: &[Publication],
-        changes: &[ScheduleStateChange],
-        tick: u64,
-    ) {
-        self.minutes.published(publications);
-        self.minutes.left_out(changes, self.now);
+    /// In a gap of F minutes are counted once more, from a little before the present on.
+    fn counts_again_from(&self) -> Option<Timestamp> {
+        let front = self.frontier.front().due.plus_millis(-OPEN_MS);
+        let is_in_gap = !self.frontier.gaps.is_empty();
+        is_in_gap.then(|| front.floor_to_minute())
+    }
+
+    /// Minutes of the ledger before this have their rows, or get none; `None` before the first.
+    pub(crate) fn minutes_done_before(&self) -> Option<Timestamp> {
+        let done_before = self.minutes.done_before()?;
+        let again_from = self.counts_again_from().unwrap_or(Timestamp::MAX);
+        Some(done_before.min(again_from))
+    }
+
+    /// A tick is complete, and F stands where it says; minutes that are over are closed. Whether
+    /// one was: then the tick must be committed, or another one of its number might be.
+    pub(crate) fn end_counting(&mut self, outbox: &Outbox, tick: u64) -> bool {
+        self.minutes.published(&outbox.publications);
+        self.minutes.left_out(&outbox.left_out);
         self.minutes.close(self.frontier.floor().due, tick);
+        let again_from = self.counts_again_from();
+        self.minutes.count_again(again_from);
+        self.minutes.give_up_oldest();
+        self.minutes.is_closed_by(tick)
     }
 
     /// When a minute can be closed although nothing else happens: F comes there by itself.
     pub(crate) fn minute_closes_at(&self) -> Option<Timestamp> {
-        let is_held_back = !self.frontier.gaps.is_empty()
-            || !self.frontier.backlog.is_empty()
-            || self.phase() == Phase::Replaying;
+        let is_held_back = !self.frontier.backlog.is_empty() || self.phase() == Phase::Replaying;
         if is_held_back || !self.config.ledger {
             return None;
         }
-        if self.minutes.minutes().closed_before.is_none() {
+        let Some(closed_before) = self.minutes.minutes().closed_before else {
+            return Some(self.now);
+        };
+        let closes_again_at = self.minutes.closes_again_at();
+        let again_from = self.counts_again_from();
+        if closes_again_at.is_none() && again_from.is_some_and(|from| from < closed_before) {
             return Some(self.now);
         }
-        self.minutes
-            .closes_at()
+        let closes_at = self.minutes.closes_at();
+        closes_at
+            .into_iter()
+            .chain(closes_again_at)
+            .min()
             .filter(|at| *at <= self.frontier_bound())
     }
 

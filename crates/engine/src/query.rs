@@ -79,7 +79,7 @@ pub struct Status {
     pub backlog_is_partly_unread: bool,
     /// The memory that the partition takes, about.
     pub memory_bytes: usize,
-    /// Minutes that start before this are closed, and have a row of the ledger or are to get one;
+    /// Minutes that start before this are over for the ledger: they have their rows, or get none;
     /// `None` before the first.
     pub closed_before: Option<Timestamp>,
     /// Minutes that this owner has given up counting: of those there is no row.
@@ -108,7 +108,7 @@ impl<R: Rules> Partition<R> {
             backlog_oldest: self.backlog_oldest(),
             backlog_is_partly_unread: self.coverage.has_unread(),
             memory_bytes: self.memory().total(),
-            closed_before: self.minutes.minutes().closed_before,
+            closed_before: self.minutes_done_before(),
             minutes_given_up: self.minutes.given_up(),
             stop_reason: None,
         }

@@ -5,7 +5,7 @@ use minutehand_model::{
     Checkpoint, LogOffset, Phase, Place, Publication, TaskRecord, Tick, Timestamp,
 };
 
-use crate::effect::Effect;
+use crate::effect::{Effect, Occurrences};
 use crate::fact::{StoredFact, TAKEN_LATE_MS_MAX, flag};
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
@@ -53,7 +53,7 @@ impl<R: Rules> Partition<R> {
             tick: self.ticker.committed().tick + 1,
             ..self.ticker.committed().clone()
         };
-        self.send_tick(Tick {
+        let tick = Tick {
             partition: self.id,
             checkpoint,
             published_at: self.now,
@@ -62,16 +62,18 @@ impl<R: Rules> Partition<R> {
             derived: Vec::new(),
             schedule_states: Vec::new(),
             set_aside: Vec::new(),
-        });
+        };
+        self.send_tick(tick, Occurrences::default());
     }
 
-    fn send_tick(&mut self, tick: Tick) {
+    fn send_tick(&mut self, tick: Tick, occurrences: Occurrences) {
         let request = self.request();
         self.sink_clock.asked(self.moment());
         self.ticker.send(request, tick.checkpoint.clone());
         self.effects.push(Effect::Commit {
             request,
             tick: Box::new(tick),
+            occurrences,
         });
     }
 
@@ -170,7 +172,7 @@ impl<R: Rules> Partition<R> {
         outbox.append(started);
         let schedule_states = late_changes.unwrap_or_else(|| self.schedules.take_changes());
         let number = self.ticker.committed().tick + 1;
-        self.end_counting(&outbox.publications, &schedule_states, number);
+        let has_closed = self.end_counting(&outbox, number);
 
         let checkpoint = Checkpoint {
             epoch: self.ownership.epoch(),
@@ -192,11 +194,11 @@ impl<R: Rules> Partition<R> {
             schedule_states,
             set_aside,
         };
-        if tick.is_bare() && !wants_checkpoint {
+        if tick.is_bare() && !wants_checkpoint && !has_closed {
             return;
         }
         self.holds.decisions_sent();
-        self.send_tick(tick);
+        self.send_tick(tick, outbox.occurrences);
     }
 
     /// Everything that came late leaves in this tick: A passes it with this tick's checkpoint.

@@ -109,7 +109,7 @@ impl Pair {
                     end,
                 }
             }
-            Effect::Commit { request, tick } => {
+            Effect::Commit { request, tick, .. } => {
                 self.ticks.push(*tick);
                 Input::Committed {
                     request,

@@ -4,7 +4,9 @@
 mod support;
 
 use minutehand_engine::Config;
-use minutehand_model::{Command, LedgerRow, Tally};
+use minutehand_model::{
+    Command, LedgerRow, MisfirePolicy, MisfireRule, RecurrenceSpec, ScheduleDefinition, Tally,
+};
 use support::{Story, at, every_ten_seconds, revision, task};
 
 /// Half an hour, in which the stories take place.
@@ -17,7 +19,10 @@ fn story() -> Story {
 /// The minute that starts so many minutes after the beginning.
 fn row(story: &Story, minute: i64) -> LedgerRow {
     let minute = at(minute * 60_000);
-    let rows = story.kept.iter().filter(|row| row.tally.minute == minute);
+    let rows = story
+        .kept
+        .iter()
+        .filter(|row| row.tally.minute == minute && !row.tally.is_supplement);
     let rows: Vec<LedgerRow> = rows.copied().collect();
     assert!(!rows.is_empty(), "minute {minute} is closed");
     assert!(
@@ -215,6 +220,194 @@ fn minutes_are_closed_once_when_the_clock_goes_back() {
     story.set_clock(5 * 60_000);
     story.say(5 * 60_000 + 10, Command::Create(task("new", 6 * 60_000)));
     story.say(5 * 60_000 + 20, Command::Create(task("again", 9 * 60_000)));
+    let before = published_in(&story, 6);
     story.pass(END_MS);
     assert_complete(&story, 1, 29);
+    assert_eq!(published_in(&story, 6), before + 1);
+}
+
+const MINUTE_MS: i64 = 60_000;
+
+/// So many minutes without an owner, in each of which a task is due; then half an hour with one.
+fn tasks_through_an_outage(minutes: i64) -> Story {
+    let mut story = story();
+    for minute in 1..minutes {
+        let task = task(&format!("t{minute}"), minute * MINUTE_MS + 7);
+        story.append(minute, Command::Create(task));
+    }
+    story.pass(1_000);
+    story.hear();
+    through_an_outage(story, minutes)
+}
+
+/// The same with an occurrence of a schedule that catches up with all it has missed.
+fn occurrences_through_an_outage(minutes: i64) -> Story {
+    let mut story = story();
+    story.say(10, revision(1, Some(every_minute_of_a_week()), false));
+    through_an_outage(story, minutes)
+}
+
+fn through_an_outage(mut story: Story, minutes: i64) -> Story {
+    story.pass(2 * MINUTE_MS);
+    story.take_over(minutes * MINUTE_MS);
+    story.pass((minutes + 30) * MINUTE_MS);
+    story
+}
+
+fn every_minute_of_a_week() -> ScheduleDefinition {
+    ScheduleDefinition {
+        recurrence: RecurrenceSpec::Interval {
+            every_ms: MINUTE_MS,
+            anchor: at(0),
+            zone: "UTC".to_owned(),
+        },
+        misfire: MisfirePolicy {
+            rule: MisfireRule::All,
+            grace_ms: 1_000,
+            window_ms: 7 * 24 * 60 * MINUTE_MS,
+        },
+        ..every_ten_seconds()
+    }
+}
+
+#[test]
+fn every_occurrence_that_is_left_out_is_counted() {
+    let mut story = story();
+    let mut definition = every_ten_seconds();
+    definition.misfire.rule = MisfireRule::None;
+    story.say(10, revision(1, Some(definition), false));
+    let story = through_an_outage(story, 20);
+    for minute in 2..40 {
+        let tally = tally(&story, minute);
+        assert_eq!(tally.recurring + tally.left_out, 6, "{tally:?}");
+    }
+}
+
+/// What the rows say was published, and the minutes that have none.
+#[track_caller]
+fn published_by_rows(story: &Story, until: i64) -> (u64, u64) {
+    let rows: std::collections::BTreeMap<_, _> = story
+        .kept
+        .iter()
+        .map(|row| (row.tally.minute, *row))
+        .collect();
+    for row in rows.values() {
+        assert_eq!(row.differences().count(), 0, "{row:?}");
+    }
+    let published = rows.values().map(|row| row.tally.published.count).sum();
+    let missing = (1..until).filter(|minute| !rows.contains_key(&at(minute * MINUTE_MS)));
+    (published, missing.count() as u64)
+}
+
+#[test]
+fn an_outage_of_five_hours_leaves_a_row_of_each_minute() {
+    let story = tasks_through_an_outage(300);
+    assert_eq!(published_by_rows(&story, 329), (299, 0));
+}
+
+#[test]
+fn minutes_that_are_given_up_make_no_other_differ() {
+    let outages = [300, 900].map(|minutes| (minutes, occurrences_through_an_outage(minutes)));
+    for (minutes, story) in outages {
+        let until = minutes + 29;
+        let (published, missing) = published_by_rows(&story, until);
+        assert!(missing > 0, "a backlog holds the floor back");
+        assert_eq!(missing, story.partition.status().minutes_given_up);
+        assert_eq!(published + missing, until as u64 - 1);
+    }
+}
+
+#[test]
+fn empty_minutes_do_not_push_out_counted_ones() {
+    let mut story = story();
+    // Every other minute has a task.
+    for number in 1..200 {
+        let task = task(&format!("t{number}"), 2 * number * MINUTE_MS + 7);
+        story.append(number, Command::Create(task));
+    }
+    story.pass(1_000);
+    story.hear();
+    let story = through_an_outage(story, 400);
+    assert_eq!(published_by_rows(&story, 429), (199, 0));
+    assert_eq!(story.partition.status().minutes_given_up, 0);
+}
+
+#[test]
+fn days_without_an_owner_are_counted_from_when_rows_are_kept() {
+    let mut story = story();
+    story.pass(10 * MINUTE_MS);
+    let days = |count: i64| count * 24 * 60;
+    story.take_over(days(40) * MINUTE_MS);
+    story.pass((days(40) + 10) * MINUTE_MS);
+    let minutes = |minute: &LedgerRow| minute.tally.minute.millis_since(at(0)) / MINUTE_MS;
+    let rows: Vec<i64> = story.kept.iter().map(minutes).collect();
+    assert!(rows.iter().all(|minute| *minute < 10 || *minute >= days(5)));
+    assert!(rows.contains(&days(5)) && rows.contains(&(days(40) + 8)));
+}
+
+/// What all rows of a minute say was published.
+fn published_in(story: &Story, minute: i64) -> u64 {
+    let minute = at(minute * MINUTE_MS);
+    let rows: std::collections::BTreeMap<_, _> = story
+        .kept
+        .iter()
+        .filter(|row| row.tally.minute == minute)
+        .map(|row| (row.tally.closed_by, row))
+        .collect();
+    let counts = rows.values().map(|row| {
+        assert_eq!(row.differences().count(), 0, "{row:?}");
+        row.tally.published.count
+    });
+    counts.sum()
+}
+
+#[test]
+fn what_runs_when_a_clock_has_come_back_is_told_of_its_minute() {
+    let mut story = story();
+    story.pass(10 * MINUTE_MS);
+    story.set_clock(16 * MINUTE_MS);
+    story.pass(16 * MINUTE_MS + 5_000);
+    let back = 10 * MINUTE_MS + 5_000;
+    story.set_clock(back);
+    for (id, after_ms) in [("soon", 40_000), ("later", 100_000)] {
+        story.say(back + 10, Command::Create(task(id, back + after_ms)));
+    }
+    story.take_over(back + 30_000);
+    let done_before = |story: &Story| story.partition.status().closed_before;
+    story.pass(11 * MINUTE_MS + 1_000);
+    assert_eq!(done_before(&story), Some(at(10 * MINUTE_MS)), "still open");
+    story.pass(11 * MINUTE_MS + 3_000);
+    assert_eq!(done_before(&story), Some(at(11 * MINUTE_MS)));
+    assert_eq!(published_in(&story, 10), 1);
+    story.take_over(11 * MINUTE_MS + 4_000);
+    story.pass(END_MS);
+    assert_eq!(
+        [10, 11, 12].map(|minute| published_in(&story, minute)),
+        [1, 1, 0]
+    );
+    assert_complete(&story, 1, 29);
+    assert!(
+        !story
+            .kept
+            .iter()
+            .any(|row| row.tally.minute > at(29 * MINUTE_MS))
+    );
+}
+
+#[test]
+fn a_clock_that_was_months_ahead_leaves_a_row_of_each_minute() {
+    let mut story = story();
+    story.pass(10 * MINUTE_MS);
+    let ahead = 60 * 24 * 60 * MINUTE_MS;
+    story.set_clock(ahead);
+    story.pass(ahead + 1_000);
+    story.kept.clear();
+    story.set_clock(10 * MINUTE_MS + 5_000);
+    story.pass(END_MS);
+    let has_row = |minute: &i64| {
+        let minute = at(minute * MINUTE_MS);
+        story.kept.iter().any(|row| row.tally.minute == minute)
+    };
+    let missing: Vec<i64> = (10..29).filter(|minute| !has_row(minute)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

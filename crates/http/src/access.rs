@@ -298,6 +298,16 @@ impl Params {
             .transpose()
     }
 
+    /// A time in a minute, with or without its seconds.
+    pub(crate) fn minute(
+        &self,
+        name: &str,
+    ) -> Result<Option<minutehand_model::Timestamp>, InvalidField> {
+        self.text(name)
+            .map(|text| minutehand_api::parse_minute(name, text))
+            .transpose()
+    }
+
     /// A length of time, in milliseconds, up to a limit.
     pub(crate) fn duration_ms(&self, name: &str, max_ms: i64) -> Result<Option<i64>, InvalidField> {
         let Some(text) = self.text(name) else {

@@ -250,10 +250,9 @@ pub(crate) fn audit(minute: Timestamp, audits: &[MinuteAudit]) -> api::Audit {
     }
 }
 
-/// The numbers are those of the row that was written last.
 fn partition_audit(audit: &MinuteAudit) -> api::PartitionAudit {
-    let row = audit.rows.last();
-    let of = |number: fn(&Tally) -> u64| row.map_or(0, |row| number(&row.tally));
+    let tally = audit.tally();
+    let of = |number: fn(&Tally) -> u64| tally.as_ref().map_or(0, number);
     api::PartitionAudit {
         partition: audit.partition.into(),
         verdict: audit.verdict(),
@@ -266,7 +265,7 @@ fn partition_audit(audit: &MinuteAudit) -> api::PartitionAudit {
         withdrawn: of(|tally| tally.withdrawn),
         left_out: of(|tally| tally.left_out),
         stored: of(|tally| tally.stored.count),
-        found: row.and_then(|row| row.found).map(|found| found.count),
+        found: audit.found().map(|found| found.count),
         dead_letters: audit.dead_letters,
         digest: format!("{:016x}", of(|tally| tally.published.digest)),
         closed_before: audit.closed_before.map(time_text),

@@ -28,8 +28,8 @@ impl LedgerMetrics {
         }
     }
 
-    /// A row is kept: in what it differs, whether it could be compared, and when its minute ended.
-    pub fn kept(&self, differences: &[&'static str], is_compared: bool, end: Timestamp) {
+    /// A row is kept: in what it differs, and whether it could be compared.
+    pub fn kept(&self, differences: &[&'static str], is_compared: bool) {
         for difference in differences {
             self.minutes.get(difference).increment(1);
         }
@@ -37,10 +37,9 @@ impl LedgerMetrics {
             let verdict = if is_compared { COMPLETE } else { UNVERIFIED };
             self.minutes.get(verdict).increment(1);
         }
-        self.beats(end);
     }
 
-    /// Everything is well as of now: a row is kept, or an owner has just begun.
+    /// Everything is well as of then: the rows of minutes are kept, or an owner has just begun.
     pub fn beats(&self, at: Timestamp) {
         self.kept_until.set(at.as_millis() as f64 / 1_000.0);
     }

@@ -59,7 +59,8 @@ fn use_everything() {
     partition.clock_is_ahead(-0.02);
     partition.schedules(&BTreeMap::from([(ScheduleStatus::Paused, 3)]));
     let ledger = LedgerMetrics::new(7);
-    ledger.kept(&[], true, Timestamp::from_millis(1_800_000_000_000));
+    ledger.kept(&[], true);
+    ledger.beats(Timestamp::from_millis(1_800_000_000_000));
     ledger.given_up(2);
     let store = StoreMetrics::new();
     store.damaged();

@@ -11,8 +11,11 @@ use std::hash::{BuildHasherDefault, Hasher};
 use crate::choice;
 use crate::offset::LogOffset;
 use crate::task::TaskKey;
-use crate::time::{MINUTE_MS, Timestamp};
+use crate::time::{DAY_MS, MINUTE_MS, Timestamp};
 use crate::timetable::{Fact, TimetableEntry};
+
+/// How long rows are kept after their minute, in milliseconds: 35 days.
+pub const ROWS_KEPT_MS: i64 = 35 * DAY_MS;
 
 /// How many things, and the sum of their fingerprints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +31,15 @@ impl Sum {
     pub fn add(&mut self, fingerprint: u64) {
         self.count += 1;
         self.digest = self.digest.wrapping_add(fingerprint);
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Sum) -> Sum {
+        Sum {
+            count: self.count + other.count,
+            digest: self.digest.wrapping_add(other.digest),
+        }
     }
 }
 
@@ -80,6 +92,9 @@ pub struct Tally {
     pub left_out: u64,
     /// The number of the tick that closed the minute; 0 while it is open.
     pub closed_by: u64,
+    /// The minute had been closed before, by a clock that was ahead: this comes on top of the other
+    /// tallies of the minute. The timetable is not compared with it.
+    pub is_supplement: bool,
 }
 
 impl Tally {
@@ -103,6 +118,31 @@ impl Tally {
             early: 0,
             left_out: 0,
             closed_by: 0,
+            is_supplement: false,
+        }
+    }
+
+    /// Nothing has been decided anew about a minute that had been closed before.
+    pub const fn supplement(minute: Timestamp) -> Tally {
+        Tally {
+            is_supplement: true,
+            ..Tally::begin(minute, LogOffset::START)
+        }
+    }
+
+    /// Both together, as one tally of the same minute.
+    #[must_use]
+    pub const fn plus(self, other: &Tally) -> Tally {
+        Tally {
+            stored: self.stored.plus(other.stored),
+            due: self.due + other.due,
+            withdrawn: self.withdrawn + other.withdrawn,
+            published: self.published.plus(other.published),
+            late: self.late + other.late,
+            recurring: self.recurring + other.recurring,
+            early: self.early + other.early,
+            left_out: self.left_out + other.left_out,
+            ..self
         }
     }
 
@@ -126,6 +166,9 @@ pub struct Minutes {
     /// In order of their minutes: closed ones whose row is not known to be stored, and then open
     /// ones.
     pub tallies: Vec<Tally>,
+    /// The same of closed minutes that are counted once more, because a clock had been ahead; in any
+    /// order.
+    pub supplements: Vec<Tally>,
 }
 
 impl Minutes {
@@ -133,6 +176,7 @@ impl Minutes {
     pub const START: Minutes = Minutes {
         closed_before: None,
         tallies: Vec::new(),
+        supplements: Vec::new(),
     };
 
     /// Whether a minute is closed.

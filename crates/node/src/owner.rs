@@ -3,6 +3,7 @@
 mod audit;
 mod budget;
 mod carry;
+mod heartbeat;
 mod log_watch;
 mod prepared;
 mod report;
@@ -206,7 +207,7 @@ pub enum Ended {
 
 /// What wakes an owner.
 enum Event {
-    Answer(Input),
+    Answer(Box<Input>),
     LogGrew(LogOffset),
     LeaseConfirmed(Timestamp),
     Asked(Question),
@@ -347,7 +348,7 @@ impl Owner {
             }
         };
         tokio::select! {
-            Some(answer) = self.answers.next(), if !self.answers.is_empty() => Event::Answer(answer),
+            Some(answer) = self.answers.next(), if !self.answers.is_empty() => Event::Answer(Box::new(answer)),
             end = self.log.grew() => Event::LogGrew(end),
             Some(question) = self.questions.recv() => Event::Asked(question),
             Ok(()) = self.lease.changed() => Event::LeaseConfirmed(*self.lease.borrow_and_update()),
@@ -361,7 +362,7 @@ impl Owner {
         let input = match event {
             Event::Answer(mut input) => {
                 self.begin_prepared(&mut input);
-                input
+                *input
             }
             Event::LogGrew(end) => Input::LogGrew { end },
             Event::LeaseConfirmed(at) => Input::LeaseConfirmed { at },
@@ -400,7 +401,7 @@ impl Owner {
     /// Everything else that has arrived by now is taken before the engine decides.
     fn take_what_is_ready(&mut self) {
         while let Some(Some(answer)) = self.answers.next().now_or_never() {
-            self.take(Event::Answer(answer));
+            self.take(Event::Answer(Box::new(answer)));
         }
         while let Ok(question) = self.questions.try_recv() {
             self.answer(question);

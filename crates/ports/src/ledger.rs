@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use minutehand_model::time::{DAY_MS, MINUTE_MS};
-use minutehand_model::{LedgerRow, PartitionId, Timestamp};
+use minutehand_model::{LedgerRow, PartitionId, Timestamp, ledger};
 
 use crate::PortError;
 
 /// How long a row is kept at least, in milliseconds after the minute it is about: 35 days. It may be
-/// kept for a day longer.
-pub const LEDGER_KEPT_MS: i64 = 35 * DAY_MS;
+/// kept for longer.
+pub const LEDGER_KEPT_MS: i64 = ledger::ROWS_KEPT_MS;
 /// Most minutes of one question: a day.
 pub const LEDGER_MINUTES_MAX: i64 = DAY_MS / MINUTE_MS;
 
@@ -17,7 +17,7 @@ pub const LEDGER_MINUTES_MAX: i64 = DAY_MS / MINUTE_MS;
 pub trait Ledger: Send + Sync + 'static {
     /// Writes rows and answers when they are durable. Writing a row again changes nothing. One
     /// about the same minute that was closed by another tick stands beside it: a minute has one row
-    /// unless something was done twice.
+    /// beside supplements, unless something was done twice.
     async fn write_rows(
         &self,
         partition: PartitionId,

@@ -58,6 +58,8 @@ struct CheckpointMessage {
     closed_before: Option<i64>,
     #[prost(message, repeated, tag = "10")]
     tallies: Vec<TallyMessage>,
+    #[prost(message, repeated, tag = "11")]
+    supplements: Vec<TallyMessage>,
 }
 
 fn place_message(place: Place) -> PlaceMessage {
@@ -86,7 +88,7 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
         after: place_message(stretch.after),
         through: place_message(stretch.through),
     };
-    let (closed_before, tallies) = ledger::minutes_message(&checkpoint.minutes);
+    let minutes = ledger::minutes_message(&checkpoint.minutes);
     seal(&CheckpointMessage {
         epoch: checkpoint.epoch.0,
         tick: checkpoint.tick,
@@ -96,8 +98,9 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
         gaps: checkpoint.frontier.gaps.iter().map(gap).collect(),
         remembered_from_ms: checkpoint.remembered_from.as_millis(),
         backlog: checkpoint.frontier.backlog.iter().map(stretch).collect(),
-        closed_before,
-        tallies,
+        closed_before: minutes.closed_before,
+        tallies: minutes.tallies,
+        supplements: minutes.supplements,
     })
 }
 
@@ -168,7 +171,11 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
         },
         replay_from,
         remembered_from: Timestamp::from_millis(message.remembered_from_ms),
-        minutes: ledger::minutes(message.closed_before, message.tallies)?,
+        minutes: ledger::minutes(ledger::MinutesMessage {
+            closed_before: message.closed_before,
+            tallies: message.tallies,
+            supplements: message.supplements,
+        })?,
     })
 }
 
@@ -238,6 +245,7 @@ mod tests {
             minutes: Minutes {
                 closed_before: Some(minute(5)),
                 tallies,
+                supplements: vec![Tally::supplement(minute(4)), Tally::supplement(minute(3))],
             },
             ..Checkpoint::START
         };

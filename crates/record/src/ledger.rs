@@ -42,6 +42,8 @@ pub(crate) struct TallyMessage {
     left_out: u64,
     #[prost(uint64, tag = "11")]
     closed_by: u64,
+    #[prost(bool, tag = "12")]
+    is_supplement: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
@@ -89,6 +91,7 @@ pub(crate) fn tally_message(tally: &Tally) -> TallyMessage {
         early: tally.early,
         left_out: tally.left_out,
         closed_by: tally.closed_by,
+        is_supplement: tally.is_supplement,
     }
 }
 
@@ -105,23 +108,31 @@ fn tally(message: TallyMessage) -> Result<Tally, Fault> {
         early: message.early,
         left_out: message.left_out,
         closed_by: message.closed_by,
+        is_supplement: message.is_supplement,
     })
 }
 
 /// The minutes of a checkpoint, as its message has them.
-pub(crate) fn minutes_message(minutes: &Minutes) -> (Option<i64>, Vec<TallyMessage>) {
-    (
-        minutes.closed_before.map(minutes_since_1970),
-        minutes.tallies.iter().map(tally_message).collect(),
-    )
+pub(crate) struct MinutesMessage {
+    pub(crate) closed_before: Option<i64>,
+    pub(crate) tallies: Vec<TallyMessage>,
+    pub(crate) supplements: Vec<TallyMessage>,
 }
 
-pub(crate) fn minutes(
-    closed_before: Option<i64>,
-    tallies: Vec<TallyMessage>,
-) -> Result<Minutes, Fault> {
-    let closed_before = closed_before.map(minute).transpose()?;
-    let tallies: Vec<Tally> = tallies.into_iter().map(tally).collect::<Result<_, _>>()?;
+pub(crate) fn minutes_message(minutes: &Minutes) -> MinutesMessage {
+    MinutesMessage {
+        closed_before: minutes.closed_before.map(minutes_since_1970),
+        tallies: minutes.tallies.iter().map(tally_message).collect(),
+        supplements: minutes.supplements.iter().map(tally_message).collect(),
+    }
+}
+
+pub(crate) fn minutes(message: MinutesMessage) -> Result<Minutes, Fault> {
+    let closed_before = message.closed_before.map(minute).transpose()?;
+    let all = |tallies: Vec<TallyMessage>| -> Result<Vec<Tally>, Fault> {
+        tallies.into_iter().map(tally).collect()
+    };
+    let (tallies, supplements) = (all(message.tallies)?, all(message.supplements)?);
     if tallies
         .windows(2)
         .any(|pair| pair[0].minute >= pair[1].minute)
@@ -131,6 +142,7 @@ pub(crate) fn minutes(
     Ok(Minutes {
         closed_before,
         tallies,
+        supplements,
     })
 }
 

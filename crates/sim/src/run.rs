@@ -125,9 +125,13 @@ fn simulate(setup: Setup) -> Report {
 fn books(world: &World, partition: usize) -> Option<Books> {
     world.setup.engine.ledger.then(|| {
         let checkpoint = world.sinks[partition].checkpoint();
+        let counting = checkpoint.map_or_else(Vec::new, |last| {
+            let (tallies, supplements) = (&last.minutes.tallies, &last.minutes.supplements);
+            tallies.iter().chain(supplements).copied().collect()
+        });
         Books {
             rows: world.ledgers[partition].rows(Timestamp::MIN, Timestamp::MAX),
-            counting: checkpoint.map_or_else(Vec::new, |last| last.minutes.tallies.clone()),
+            counting,
         }
     })
 }

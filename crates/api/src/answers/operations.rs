@@ -188,7 +188,8 @@ pub struct PartitionAudit {
     pub dead_letters: Option<u64>,
     /// The sum of the fingerprints of what was published, in hexadecimal.
     pub digest: String,
-    /// Up to where the partition's owner has closed minutes.
+    /// Up to where the partition's owner is done with minutes: an earlier one that has no row gets
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub closed_before: Option<String>,

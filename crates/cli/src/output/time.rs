@@ -1,5 +1,6 @@
 //! Times: RFC 3339 in, UTC and "in 4 min" out.
 
+use minutehand_api::InvalidField;
 use minutehand_model::Timestamp;
 
 use super::duration::human;
@@ -11,26 +12,18 @@ pub(crate) fn parse_time(text: &str) -> Result<String, String> {
 
 /// The same of a time that may leave its seconds out: `2026-11-29T09:00Z`.
 pub(crate) fn parse_minute(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    // The seconds follow behind `2026-11-29T09:00`.
-    match (text.get(..16), text.get(16..)) {
-        (Some(minute), Some(zone)) if !zone.starts_with(':') => {
-            parse_time(&format!("{minute}:00{zone}"))
-        }
-        _ => parse_time(text),
-    }
+    let minute = minutehand_api::parse_minute("time", text.trim());
+    let minute = minute.map_err(|refused| in_words(text, &refused))?;
+    Ok(minute.to_string())
 }
 
 /// Reads an RFC 3339 time as the API does.
 pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
-    minutehand_api::parse_time("time", text.trim()).map_err(|refused| {
-        format!(
-            "{:?} {}; write {}",
-            text.trim(),
-            refused.reason,
-            refused.limit
-        )
-    })
+    minutehand_api::parse_time("time", text.trim()).map_err(|refused| in_words(text, &refused))
+}
+
+fn in_words(text: &str, InvalidField { reason, limit, .. }: &InvalidField) -> String {
+    format!("{:?} {reason}; write {limit}", text.trim())
 }
 
 /// How far a time lies from now: `in 4 min`, `12 s ago`, `now`.
@@ -86,8 +79,13 @@ mod tests {
         ] {
             assert_eq!(parse_minute(text), Ok("2026-11-29T09:00:00Z".to_owned()));
         }
-        for text in ["", "09:00", "2026-11-29T09:00", "2026-11-29T9:00Z"] {
-            assert!(parse_minute(text).is_err(), "{text}");
+        for text in [
+            "2026-11-29T09:00",
+            "-19223372036854775807",
+            "0000-01-01T00:00+23:59",
+        ] {
+            let error = parse_minute(text).unwrap_err();
+            assert!(error.starts_with(&format!("{text:?} ")), "{error}");
         }
     }
 

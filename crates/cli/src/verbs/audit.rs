@@ -95,10 +95,12 @@ fn ended(audit: &Audit) -> Result<(), Failure> {
         }
         Verdict::Open => {
             let which = of(Verdict::Open);
-            let text = format!("minute {minute} has no row yet in partitions {which}");
-            Err(Failure::new(Exit::Unreachable, text).with_hint(
-                "a minute is closed some seconds after it is over, later while a backlog is caught up with; see `partition list`",
-            ))
+            let (words, hint) = match is_awaited(minute, partitions) {
+                true => ("has no row yet", AWAITED),
+                false => ("has no row, and gets none,", NOT_AWAITED),
+            };
+            let text = format!("minute {minute} {words} in partitions {which}");
+            Err(Failure::new(Exit::Unreachable, text).with_hint(hint))
         }
         Verdict::Unverified => {
             let which = of(Verdict::Unverified);
@@ -108,6 +110,20 @@ fn ended(audit: &Audit) -> Result<(), Failure> {
                 .with_hint("what was published agrees with what was to be; more partitions hold fewer records each"))
         }
     }
+}
+
+const AWAITED: &str = "a minute is closed some seconds after it is over, later while a backlog is caught up with; see `partition list`";
+const NOT_AWAITED: &str = "the minute was given up because too many were open, the ledger was off, or it is older than 35 days; the history tells what ran";
+
+/// Whether a row may still come: one owner at least has not closed a minute that has none.
+fn is_awaited(minute: &str, partitions: &[PartitionAudit]) -> bool {
+    let read = |text: &str| minutehand_api::parse_time("minute", text).ok();
+    let is_closed = |row: &PartitionAudit| {
+        let closed_before = row.closed_before.as_deref().and_then(read);
+        read(minute).is_some_and(|minute| closed_before.is_some_and(|before| minute < before))
+    };
+    let mut open = partitions.iter().filter(|row| row.verdict == Verdict::Open);
+    open.any(|row| !is_closed(row))
 }
 
 /// What the worst difference means.

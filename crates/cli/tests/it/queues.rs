@@ -352,6 +352,22 @@ async fn an_audit_ends_with_a_code_for_its_verdict() {
 }
 
 #[tokio::test]
+async fn an_audit_says_of_a_minute_that_no_row_will_come() {
+    for (closed_before, words) in [
+        ("2026-11-29T09:00:00.000Z", "has no row yet"),
+        ("2026-11-29T09:01:00.000Z", "has no row, and gets none"),
+    ] {
+        let closed = format!(r#""closed_before":"{closed_before}","digest""#);
+        let body = audited("open", "").replace(r#""digest""#, &closed);
+        let server = Server::start(move |_| (200, "", body.clone()));
+        let words_said = ["bucket", "audit", "2026-11-29T09:00Z"];
+        let ran = run(&[&words_said[..], &["--server", &server.url]].concat()).await;
+        assert_eq!(ran.exit, Exit::Unreachable);
+        assert!(ran.stderr.contains(words), "{}", ran.stderr);
+    }
+}
+
+#[tokio::test]
 async fn a_replay_of_all_goes_on_until_there_are_no_more() {
     let calls = std::sync::atomic::AtomicU64::new(0);
     let server = Server::start(move |_| {

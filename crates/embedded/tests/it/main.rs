@@ -7,6 +7,7 @@ mod damage;
 mod finding;
 mod flips;
 mod full_disk;
+mod ledger;
 mod opening;
 mod queues;
 mod repair;

@@ -36,6 +36,8 @@ impl Schedule {
         }
         if let Some(reason) = self.misfire(definition, due, moment.now) {
             self.state.missed += 1;
+            outbox.occurrences.missed += 1;
+            outbox.left_out.push(nominal);
             self.remember(reason, nominal, RunCause::Calendar, moment.now);
             return true;
         }
@@ -100,12 +102,12 @@ impl Schedule {
         match overlap {
             OverlapPolicy::AllowAll => self.start(definition, run, moment, outbox),
             _ if is_free => self.start(definition, run, moment, outbox),
-            OverlapPolicy::Skip => self.skip(run.nominal, run.cause, moment.now),
+            OverlapPolicy::Skip => self.skip(run.nominal, run.cause, moment.now, outbox),
             OverlapPolicy::BufferOne if !self.state.buffered.is_empty() => {
-                self.skip(run.nominal, run.cause, moment.now);
+                self.skip(run.nominal, run.cause, moment.now, outbox);
             }
             OverlapPolicy::BufferAll if self.state.buffered.len() >= OVERLAP_BUFFER_MAX => {
-                self.skip(run.nominal, run.cause, moment.now);
+                self.skip(run.nominal, run.cause, moment.now, outbox);
             }
             OverlapPolicy::BufferOne | OverlapPolicy::BufferAll => {
                 self.buffer(run, overlap != definition.overlap, moment.now);
@@ -113,7 +115,7 @@ impl Schedule {
             OverlapPolicy::CancelOther => {
                 self.stop_runs(definition, false, moment, outbox);
                 for replaced in std::mem::take(&mut self.state.buffered) {
-                    self.skip(replaced.nominal, cause_of(replaced), moment.now);
+                    self.skip(replaced.nominal, cause_of(replaced), moment.now, outbox);
                 }
                 self.buffer(run, overlap != definition.overlap, moment.now);
             }
@@ -153,6 +155,7 @@ impl Schedule {
         }
         outbox.started_bytes += publication.task.encoded.len();
         outbox.publications.push(publication);
+        outbox.occurrences.started += 1;
         self.state.runs_started += 1;
         self.remember(Kind::Started, run.nominal, run.cause, now);
     }
@@ -167,8 +170,10 @@ impl Schedule {
         running.push(run);
     }
 
-    fn skip(&mut self, nominal: Timestamp, cause: RunCause, now: Timestamp) {
+    fn skip(&mut self, nominal: Timestamp, cause: RunCause, now: Timestamp, outbox: &mut Outbox) {
         self.state.skipped += 1;
+        outbox.occurrences.skipped += 1;
+        outbox.left_out.push(nominal);
         self.remember(Kind::SkippedOverlap, nominal, cause, now);
     }
 

@@ -25,6 +25,7 @@ use minutehand_model::{
     Timestamp,
 };
 
+use crate::effect::Occurrences;
 pub(crate) use book::ScheduleBook;
 pub(crate) use moment::{Moment, Name};
 pub(crate) use revise::{Cursors, Revised};
@@ -39,6 +40,10 @@ pub(crate) struct Outbox {
     pub(crate) stops: Vec<StopRequest>,
     /// Records that are appended to the log.
     pub(crate) derived: Vec<Command>,
+    /// How many occurrences were started or left out.
+    pub(crate) occurrences: Occurrences,
+    /// The nominal times of those that a policy has left out.
+    pub(crate) left_out: Vec<Timestamp>,
 }
 
 impl Outbox {
@@ -48,6 +53,15 @@ impl Outbox {
         self.started_bytes += other.started_bytes;
         self.stops.extend(other.stops);
         self.derived.extend(other.derived);
+        self.left_out.extend(other.left_out);
+        let Occurrences {
+            started,
+            skipped,
+            missed,
+        } = other.occurrences;
+        self.occurrences.started += started;
+        self.occurrences.skipped += skipped;
+        self.occurrences.missed += missed;
     }
 }
 

@@ -517,7 +517,7 @@ impl Story {
                     end,
                 }
             }
-            Effect::Commit { request, tick } => {
+            Effect::Commit { request, tick, .. } => {
                 let bytes = tick.publications.iter().map(|one| one.task.encoded.len());
                 self.tick_bytes.push(bytes.sum());
                 for publication in &tick.publications {

@@ -175,7 +175,7 @@ pub(crate) async fn buckets(
     description = "A minute is closed some seconds after it is over, and later while a backlog of it is caught up with. \
         Rows are kept for 35 days.",
     params(
-        ("minute" = String, Query, description = "A time in the minute"),
+        ("minute" = String, Query, description = "A time in the minute; its seconds may be left out: 2026-11-29T09:00Z"),
     ),
     responses(
         (status = 200, description = "What was decided, and what is found in the timetable", body = Audit),
@@ -188,7 +188,7 @@ pub(crate) async fn audit(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["minute"])?;
-    let minute = params.time("minute")?.ok_or_else(|| {
+    let minute = params.minute("minute")?.ok_or_else(|| {
         InvalidField::new("minute", "is missing", "a time as RFC 3339", "nothing")
     })?;
     let audits = api.gateway.audit(minute).await?;

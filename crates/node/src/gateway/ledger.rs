@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use minutehand_model::time::MINUTE_MS;
-use minutehand_model::{Difference, LedgerRow, PartitionId, Timestamp, Verdict};
+use minutehand_model::{Difference, LedgerRow, PartitionId, Sum, Tally, Timestamp, Verdict};
 use minutehand_ports::DeadLetter;
 
 use super::tasks::find::decode;
@@ -19,10 +19,11 @@ const LETTERS_PAGE: usize = 1_000;
 pub struct MinuteAudit {
     /// Which partition.
     pub partition: PartitionId,
-    /// The minute's rows, in the order of the ticks that closed it: one, unless something was done
-    /// twice.
+    /// The minute's rows, in the order of the ticks that closed it: one beside supplements, unless
+    /// something was done twice.
     pub rows: Vec<LedgerRow>,
-    /// Up to where the partition's owner has closed minutes, when it is known.
+    /// Up to where the partition's owner is done with minutes, when it is known: an earlier one that
+    /// has no row gets none.
     pub closed_before: Option<Timestamp>,
     /// Dead letters that are kept of executions that were due in the minute; `None` when there are
     /// too many letters to look through.
@@ -32,7 +33,8 @@ pub struct MinuteAudit {
 impl MinuteAudit {
     /// Everything in which the minute differs from what it must be.
     pub fn differences(&self) -> Vec<Difference> {
-        let repeated = (self.rows.len() > 1).then_some(Difference::Repeated);
+        let is_repeated = self.first_rows().count() > 1;
+        let repeated = is_repeated.then_some(Difference::Repeated);
         let rows = self.rows.iter().flat_map(LedgerRow::differences);
         let mut all: Vec<Difference> = rows.chain(repeated).collect();
         all.sort_unstable();
@@ -42,12 +44,37 @@ impl MinuteAudit {
 
     /// Whether everything ran that was due.
     pub fn verdict(&self) -> Verdict {
-        match self.rows.as_slice() {
-            [] => Verdict::Open,
-            _ if !self.differences().is_empty() => Verdict::Differs,
-            rows if rows.iter().any(|row| row.found.is_none()) => Verdict::Unverified,
-            _ => Verdict::Complete,
+        match () {
+            () if !self.differences().is_empty() => Verdict::Differs,
+            () if self.first_rows().next().is_none() || self.is_open() => Verdict::Open,
+            () if self.rows.iter().any(|row| row.found.is_none()) => Verdict::Unverified,
+            () => Verdict::Complete,
         }
+    }
+
+    /// The rows that stand for themselves: one, unless something was done twice.
+    fn first_rows(&self) -> impl DoubleEndedIterator<Item = &LedgerRow> {
+        self.rows.iter().filter(|row| !row.tally.is_supplement)
+    }
+
+    /// Whether the owner is not done with the minute although it has a row: a clock that was ahead
+    /// had closed it.
+    fn is_open(&self) -> bool {
+        let minute = self.rows.first().map(|row| row.tally.minute);
+        let is_before = |before: Timestamp| minute.is_some_and(|minute| minute < before);
+        self.closed_before.is_some_and(|before| !is_before(before))
+    }
+
+    /// The counts of the minute: those of the row that was written last, and of all supplements.
+    pub fn tally(&self) -> Option<Tally> {
+        let last = self.first_rows().next_back()?.tally;
+        let supplements = self.rows.iter().filter(|row| row.tally.is_supplement);
+        Some(supplements.fold(last, |sum, row| sum.plus(&row.tally)))
+    }
+
+    /// What was found in the timetable.
+    pub fn found(&self) -> Option<Sum> {
+        self.first_rows().next_back()?.found
     }
 }
 
@@ -119,18 +146,51 @@ fn is_of(minute: Timestamp, letter: &DeadLetter) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use minutehand_model::{LogOffset, Sum, Tally};
+    use minutehand_model::LogOffset;
 
     use super::*;
 
-    fn audit(rows: Vec<LedgerRow>) -> (Verdict, Vec<Difference>) {
-        let audit = MinuteAudit {
+    fn of(rows: Vec<LedgerRow>) -> MinuteAudit {
+        MinuteAudit {
             partition: PartitionId::own(0),
             rows,
             closed_before: None,
             dead_letters: None,
-        };
+        }
+    }
+
+    fn audit(rows: Vec<LedgerRow>) -> (Verdict, Vec<Difference>) {
+        let audit = of(rows);
         (audit.verdict(), audit.differences())
+    }
+
+    #[test]
+    fn supplements_come_on_top_of_the_row_of_their_minute() {
+        let minute = Timestamp::from_millis(0);
+        let row = |tally, due| {
+            let published = Sum {
+                count: due,
+                digest: u64::MAX,
+            };
+            LedgerRow {
+                tally: Tally {
+                    due,
+                    published,
+                    ..tally
+                },
+                found: Some(Sum::default()),
+            }
+        };
+        let first = row(Tally::begin(minute, LogOffset::START), 1);
+        let supplement = row(Tally::supplement(minute), 2);
+        let mut audit = of(vec![supplement, first, supplement]);
+        let tally = audit.tally().expect("a row");
+        assert_eq!((tally.expected(), tally.published.count), (5, 5));
+        assert_eq!(tally.published.digest, u64::MAX - 2);
+        assert_eq!(audit.verdict(), Verdict::Complete);
+        audit.closed_before = Some(minute);
+        assert_eq!(audit.verdict(), Verdict::Open);
+        assert_eq!(of(vec![supplement]).verdict(), Verdict::Open);
     }
 
     #[test]

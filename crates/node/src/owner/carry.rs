@@ -115,7 +115,7 @@ fn ask(id: PartitionId, surroundings: &Surroundings, effect: Effect) -> Option<A
             };
             (Operation::KeepMinutes, request, answer.boxed())
         }
-        Effect::Commit { request, tick } => {
+        Effect::Commit { request, tick, .. } => {
             let answer = commit(sink, request, tick);
             (Operation::Commit, request, answer.boxed())
         }

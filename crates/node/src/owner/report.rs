@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use minutehand_engine::{Effect, Input, Partition, Phase, RequestId, Status};
+use minutehand_engine::{Effect, Input, Occurrences, Partition, Phase, RequestId, Status};
 use minutehand_metrics::{LedgerMetrics, PartitionMetrics, PartitionStanding, ScheduleMetrics};
-use minutehand_model::{PartitionId, Precision, ScheduleEventKind, Tick, Timestamp};
+use minutehand_model::{PartitionId, Precision, Tick, Timestamp};
+
+use super::heartbeat::Heartbeat;
 
 /// Gauges are brought up to date at most this often, in milliseconds.
 const STANDING_INTERVAL_MS: i64 = 250;
@@ -70,6 +72,7 @@ pub(super) struct Report {
     id: PartitionId,
     metrics: PartitionMetrics,
     ledger: LedgerMetrics,
+    heartbeat: Heartbeat,
     schedules: ScheduleMetrics,
     phase: Phase,
     take_over: TakeOver,
@@ -87,6 +90,7 @@ impl Report {
             id,
             metrics,
             ledger: LedgerMetrics::new(id.number()),
+            heartbeat: Heartbeat::default(),
             schedules: ScheduleMetrics::new(),
             phase: Phase::Waiting,
             take_over: TakeOver::begin(),
@@ -105,9 +109,15 @@ impl Report {
 
     pub(super) fn sent(&mut self, effect: &Effect, now: Timestamp) {
         match effect {
-            Effect::Commit { request, tick } => {
-                self.tick = Some(self.sent_tick(*request, tick, now))
+            Effect::Commit {
+                request,
+                tick,
+                occurrences,
+            } => {
+                self.report_occurrences(*occurrences);
+                self.tick = Some(self.sent_tick(*request, tick, now));
             }
+            Effect::KeepMinutes { request, tallies } => self.heartbeat.sent(*request, tallies),
             Effect::Stopped { reason } => {
                 tracing::error!(partition = %self.id, reason = %reason, "the owner stopped");
             }
@@ -127,7 +137,6 @@ impl Report {
             let (position, reason) = (&set_aside.position, &set_aside.reason);
             tracing::warn!(partition = %self.id, position, reason, "set a record aside");
         }
-        self.report_schedules(tick);
         let (publications, set_aside) =
             (tick.publications.len() as u64, tick.set_aside.len() as u64);
         Sent {
@@ -140,28 +149,23 @@ impl Report {
         }
     }
 
-    /// Counts what became of occurrences in this tick.
-    fn report_schedules(&self, tick: &Tick) {
-        let states = tick
-            .schedule_states
-            .iter()
-            .filter_map(|change| change.state.as_ref());
-        for event in states
-            .flat_map(|state| &state.events)
-            .filter(|event| event.at == tick.published_at)
-        {
-            match event.kind {
-                ScheduleEventKind::Started => self.schedules.fired(1),
-                ScheduleEventKind::SkippedOverlap => self.schedules.skipped(1),
-                ScheduleEventKind::MissedWindow | ScheduleEventKind::MissedRule => {
-                    self.schedules.missed(1)
-                }
-                _ => {}
-            }
-        }
+    fn report_occurrences(&self, occurrences: Occurrences) {
+        let Occurrences {
+            started,
+            skipped,
+            missed,
+        } = occurrences;
+        self.schedules.fired(started);
+        self.schedules.skipped(skipped);
+        self.schedules.missed(missed);
     }
 
     pub(super) fn received(&mut self, input: &Input, now: Timestamp) {
+        if let Input::Done { request } = input
+            && let Some(at) = self.heartbeat.done(*request, now)
+        {
+            self.ledger.beats(at);
+        }
         if let Input::Committed {
             request, taken_at, ..
         } = input
@@ -197,9 +201,6 @@ impl Report {
             self.take_over.enters(self.phase, status, self.id);
             self.phase = status.phase;
             self.metrics.entered(status.phase);
-            if status.phase == Phase::Owning {
-                self.ledger.beats(now);
-            }
         } else if now.millis_since(self.stood_at) < STANDING_INTERVAL_MS {
             return;
         }
@@ -207,6 +208,9 @@ impl Report {
         if status.phase == Phase::Stopped {
             self.metrics.given_up();
             return;
+        }
+        if let Some(at) = self.heartbeat.stands(status, now) {
+            self.ledger.beats(at);
         }
         self.ledger.given_up(status.minutes_given_up);
         let lag_ms = match status.frontier.floor().due {

@@ -188,6 +188,7 @@ pub(super) fn tick(
             minutes: Minutes {
                 closed_before: Some(at(MINUTE)),
                 tallies: vec![tally(at(MINUTE), number)],
+                supplements: vec![Tally::supplement(at(MINUTE))],
             },
         },
         published_at: at(MINUTE + 3),

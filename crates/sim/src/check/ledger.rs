@@ -1,10 +1,10 @@
-//! The ledger tells the truth: each minute has one row that agrees with the timetable, and all that
-//! its rows say was published is what has been published.
+//! The ledger tells the truth: each minute has one row that agrees with the timetable, beside
+//! supplements, and all that its rows say was published is what has been published.
 
 use std::collections::BTreeSet;
 
 use minutehand_model::ledger::execution_fingerprint;
-use minutehand_model::{Difference, LedgerRow, Sum};
+use minutehand_model::{Difference, LedgerRow, Sum, Tally, Timestamp};
 
 use crate::journal::{Journal, PartitionJournal};
 
@@ -12,9 +12,10 @@ pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String>
     let Some(books) = &about.ledger else {
         return Ok(());
     };
-    let mut minutes = BTreeSet::new();
+    let (mut minutes, mut kept) = (BTreeSet::new(), BTreeSet::new());
     for row in &books.rows {
-        if !minutes.insert(row.tally.minute) {
+        kept.insert(name(&row.tally));
+        if !row.tally.is_supplement && !minutes.insert(row.tally.minute) {
             return Err(format!("minute {} was closed twice", row.tally.minute));
         }
         check_row(about, row)?;
@@ -22,7 +23,7 @@ pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String>
     let mut booked = Sum::default();
     let tallies = books.rows.iter().map(|row| &row.tally);
     let unkept = books.counting.iter();
-    for tally in tallies.chain(unkept.filter(|tally| !minutes.contains(&tally.minute))) {
+    for tally in tallies.chain(unkept.filter(|tally| !kept.contains(&name(tally)))) {
         booked.count += tally.published.count;
         booked.digest = booked.digest.wrapping_add(tally.published.digest);
     }
@@ -37,6 +38,12 @@ pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String>
         ));
     }
     Ok(())
+}
+
+/// What tells a tally from all others: a minute has one, and any number of supplements.
+fn name(tally: &Tally) -> (Timestamp, Option<u64>) {
+    let closed_by = tally.is_supplement.then_some(tally.closed_by);
+    (tally.minute, closed_by)
 }
 
 fn check_row(about: &PartitionJournal, row: &LedgerRow) -> Result<(), String> {
@@ -56,7 +63,7 @@ fn check_row(about: &PartitionJournal, row: &LedgerRow) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use minutehand_model::{LogOffset, Tally, TaskKey, Timestamp};
+    use minutehand_model::{LogOffset, TaskKey};
 
     use super::*;
     use crate::check::story::Story;
@@ -100,6 +107,9 @@ mod tests {
         for published in wrong {
             assert!(ask(published, rows()).is_err(), "{published:?}");
         }
+        let mut again = vec![row(0, &[(7, 50)]), row(0, &[(8, 50)])];
+        again[1].tally.is_supplement = true;
+        assert_eq!(ask(&[(7, 50, 1), (8, 50, 2)], again), Ok(()));
         let twice = vec![row(0, &[(7, 50), (8, 50)]), row(0, &[])];
         assert!(ask(&[(7, 50, 1), (8, 50, 2)], twice).is_err());
     }

@@ -45,7 +45,7 @@ impl super::World {
             Effect::KeepMinutes { request, tallies } => {
                 (request, RequestKind::KeepMinutes { tallies })
             }
-            Effect::Commit { request, tick } => (request, RequestKind::Commit { tick }),
+            Effect::Commit { request, tick, .. } => (request, RequestKind::Commit { tick }),
             Effect::Forget {
                 log_below,
                 timetable_before,
