@@ -2,48 +2,23 @@
 //! bounded, and not how old they are: a clock that leaps ahead by a year must not take away the rows
 //! of this month.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{LedgerRow, PartitionId, Timestamp};
-use minutehand_ports::{LEDGER_KEPT_MS, LEDGER_MINUTES_MAX, Ledger, PortError};
+use minutehand_ports::{LEDGER_MINUTES_MAX, Ledger, PortError};
 use minutehand_record::ledger;
 
 use crate::keys;
+use crate::row_counts::ROWS_MAX;
 use crate::scan::{self, Lost};
 use crate::shared::Shared;
 use crate::spaces::Spaces;
 use crate::store::{Applied, EmbeddedStore};
 
-/// Most rows of a partition, about: twice what is promised, because a clock that is ahead writes as
-/// many as that of minutes to come before it is found out.
-const ROWS_MAX: usize = 2 * (LEDGER_KEPT_MS / MINUTE_MS) as usize;
 /// Rows of the oldest minutes that are taken away at once: a day's.
 const SURPLUS_MAX: usize = LEDGER_MINUTES_MAX as usize;
-
-/// How many rows partitions have, at most: a row that is written again counts once more, until the
-/// rows are counted anew.
-#[derive(Debug, Default)]
-pub(crate) struct RowCounts(Mutex<BTreeMap<PartitionId, usize>>);
-
-impl RowCounts {
-    /// Rows are added; whether there may be too many now.
-    fn add(&self, partition: PartitionId, rows: usize) -> bool {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not known yet: to be counted.
-        let count = counts.entry(partition).or_insert(ROWS_MAX);
-        *count += rows;
-        *count > ROWS_MAX
-    }
-
-    fn set(&self, partition: PartitionId, rows: usize) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.insert(partition, rows);
-    }
-}
 
 #[async_trait]
 impl Ledger for EmbeddedStore {

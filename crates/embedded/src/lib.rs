@@ -29,6 +29,7 @@ mod quiet;
 mod ranges;
 mod repair;
 mod row;
+mod row_counts;
 mod rulebook;
 mod rules;
 mod scan;

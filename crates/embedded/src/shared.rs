@@ -13,9 +13,9 @@ use tokio::sync::Notify;
 
 use crate::damage::{Corruption, lost_rows};
 use crate::failure::Failure;
-use crate::ledger::RowCounts;
 use crate::queue::QueueView;
 use crate::repair;
+use crate::row_counts::RowCounts;
 use crate::rules::Rules;
 use crate::scan::Lost;
 use crate::skips::Skips;

@@ -164,14 +164,18 @@ impl MinuteBook {
         let closed = self.closed_count();
         let open = self.minutes.tallies.len() - closed;
         let through = closed + open.saturating_sub(OPEN_MAX);
-        let mut oldest = self.minutes.tallies.drain(closed..through);
-        if let Some(last) = oldest.next_back()
+        let last = self.minutes.tallies.drain(closed..through).next_back();
+        if let Some(last) = last
             && let Some(before) = &mut self.minutes.closed_before
         {
             self.given_up += (last.end().millis_since(*before) / MINUTE_MS) as u64;
             *before = last.end();
         }
         self.given_up += supplements::give_up(&mut self.minutes.supplements);
+        assert!(
+            self.minutes.tallies.len() <= closed + OPEN_MAX,
+            "a checkpoint has room for every open minute"
+        );
     }
 
     /// F has passed a fact.

@@ -18,6 +18,10 @@ impl<R: Rules> Partition<R> {
                 .retry_at()
                 .map(|time| (time.max(self.now), WakeReason::Retry));
         }
+        if self.has_sent_last_tick() {
+            // Nothing else is done any more, so nothing else is to be woken for.
+            return self.hand_over_at().map(|time| (time, WakeReason::HandOver));
+        }
         let flush_at = self
             .writes
             .pending()

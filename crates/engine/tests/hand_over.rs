@@ -5,7 +5,7 @@ mod support;
 
 use minutehand_engine::Config;
 use minutehand_model::{Command, Persist};
-use support::{Story, Writes, task};
+use support::{Story, Writes, at, task};
 
 /// Hand-overs wait for writes as long as a lease lives, at most.
 const LEASE_TTL_MS: i64 = 3_000;
@@ -141,4 +141,30 @@ fn during_take_over_the_partition_is_given_back_at_once() {
     story.hand_over();
     assert!(story.is_released);
     assert!(story.published.is_empty());
+}
+
+/// What waits for its block is the successor's then. A partition that asked to be woken for it would
+/// be woken without end.
+#[test]
+fn behind_the_last_tick_nothing_wakes_but_its_own_time() {
+    let config = Config {
+        block_writes_max: 1,
+        persist: Persist::All,
+        lease_ttl_ms: LEASE_TTL_MS,
+        ..Config::default()
+    };
+    let mut story = Story::begin_with(config).with_timetable();
+    story.writes = Writes::Unanswered;
+    story.say(0, create("written", 20_000));
+    story.pass(2_000);
+    story.say(2_100, create("waiting", 20_000));
+    story.commit_slowly();
+    story.hand_over();
+    story.pass(2_100 + LEASE_TTL_MS);
+    assert!(!story.is_released, "its last tick is under way");
+    story.let_writes_be_answered();
+    let (wake, _) = story.partition.poll_timeout().unwrap();
+    assert!(wake > at(2_100 + LEASE_TTL_MS), "{wake}");
+    story.pass(2_100 + 2 * LEASE_TTL_MS);
+    assert!(story.is_released);
 }

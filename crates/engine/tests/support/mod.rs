@@ -1,7 +1,9 @@
 //! An engine on stores in memory that answer at once: a story is told in commands and times.
 
 use bytes::Bytes;
-use minutehand_engine::{Config, Effect, Failure, Input, InputRecord, KnownSchedule, Partition};
+use minutehand_engine::{
+    Config, Effect, Failure, Input, InputRecord, KnownSchedule, Partition, RequestId,
+};
 use minutehand_model::{
     ActionTemplate, Block, Checkpoint, Command, Epoch, Found, Guarantee, LedgerRow, LogOffset,
     MisfirePolicy, Namespace, OutcomeKind, OverlapPolicy, PartitionId, Precision, QueueName,
@@ -67,6 +69,7 @@ pub(crate) struct Story {
     pub(crate) writes: Writes,
     /// When blocks were to be written, in milliseconds after the beginning.
     pub(crate) writes_ms: Vec<i64>,
+    unanswered_writes: Vec<RequestId>,
     /// What the timetable has.
     pub(crate) blocks: Vec<Block>,
     pub(crate) is_released: bool,
@@ -132,6 +135,7 @@ impl Story {
             stops: Vec::new(),
             writes: Writes::Unanswered,
             writes_ms: Vec::new(),
+            unanswered_writes: Vec::new(),
             blocks: Vec::new(),
             tick_bytes: Vec::new(),
             is_released: false,
@@ -211,6 +215,14 @@ impl Story {
                     },
                 );
             }
+        }
+        self.settle();
+    }
+
+    /// Writes that nobody answered are answered: they are kept.
+    pub(crate) fn let_writes_be_answered(&mut self) {
+        for request in std::mem::take(&mut self.unanswered_writes) {
+            self.partition.handle(self.now, Input::Done { request });
         }
         self.settle();
     }
@@ -584,7 +596,10 @@ impl Story {
             Effect::WriteBlocks { request, blocks } => {
                 self.writes_ms.push(self.now.millis_since(at(0)));
                 match self.writes {
-                    Writes::Unanswered => return None,
+                    Writes::Unanswered => {
+                        self.unanswered_writes.push(request);
+                        return None;
+                    }
                     Writes::Refused => Input::Failed {
                         request,
                         failure: Failure::Retry,

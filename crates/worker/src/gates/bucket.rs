@@ -46,6 +46,7 @@ impl Bucket {
 
     /// How long it is until there are so many; `None` when there never are.
     pub(super) fn wait(&self, wanted: f64, rate: f64) -> Option<Duration> {
+        assert!(rate > 0.0, "a rate of nothing is a pause, and no rate");
         let seconds = ((wanted - self.tokens) / rate).max(0.0);
         (wanted <= most(rate)).then(|| Duration::from_secs_f64(seconds))
     }

@@ -46,6 +46,10 @@ impl Sluices {
             kept.sluices.retain(|name, _| is_needed(name));
             kept.count_max = UNSEEN_MAX.max(2 * kept.sluices.len());
         }
+        assert!(
+            kept.sluices.len() <= kept.count_max,
+            "what nobody needs is forgotten in time"
+        );
         let sluice = kept.sluices.entry(name);
         look(sluice.or_insert_with(|| Sluice::new(Instant::now())))
     }
