@@ -64,6 +64,9 @@ pub(crate) struct SimArgs {
     /// lists the rules.
     #[arg(long = "break", value_name = "RULE")]
     pub(crate) break_rule: Option<String>,
+    /// Keep a ledger as well, and check it: another run of each seed
+    #[arg(long)]
+    pub(crate) ledger: bool,
 }
 
 /// Measure this machine.

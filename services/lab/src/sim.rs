@@ -68,6 +68,7 @@ fn simulate(
 ) -> Result<(), Failure> {
     let options = Options {
         planted,
+        ledger: args.ledger,
         ..Options::default()
     };
     let mut events = 0;
@@ -87,9 +88,11 @@ fn simulate(
         return match planted {
             Some(_) if json => Ok(()),
             Some(rule) => console.line(&format!("{rule}: found by {found}")),
-            None => Err(Failure::new(Exit::Failed, found).with_hint(format!(
-                "minutehand-lab sim --from {seed} --seeds 1 repeats it"
-            ))),
+            None => {
+                let ledger = if args.ledger { " --ledger" } else { "" };
+                let hint = format!("minutehand-lab sim --from {seed} --seeds 1{ledger} repeats it");
+                Err(Failure::new(Exit::Failed, found).with_hint(hint))
+            }
         };
     }
     match planted {
