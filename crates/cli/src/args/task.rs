@@ -8,7 +8,7 @@ use minutehand_model::{RunCancel, TaskState};
 
 use super::schedule::ActionArgs;
 use super::server::ServerArgs;
-use super::values::word;
+use super::values::{word, word_but};
 use crate::output::duration::checked;
 use crate::output::time::parse_time;
 
@@ -120,7 +120,7 @@ pub(crate) struct TaskMoveArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TaskListArgs {
     /// Those that have ended so, the newest first; those that wait unless given.
-    #[arg(long, value_name = "STATE", value_parser = word::<TaskState>())]
+    #[arg(long, value_name = "STATE", value_parser = word_but::<TaskState>(&["published"]))]
     pub(crate) state: Option<TaskState>,
     /// Only of this queue.
     #[arg(long)]

@@ -33,18 +33,30 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 
 /// Reads the word of a choice; help lists the words with their meanings.
 #[derive(Clone)]
-pub(crate) struct Word<T>(PhantomData<T>);
+pub(crate) struct Word<T> {
+    /// Words of the choice that are no answer to this question.
+    except: &'static [&'static str],
+    choice: PhantomData<T>,
+}
 
 /// The value parser of a choice.
 pub(crate) const fn word<T: Choice>() -> Word<T> {
-    Word(PhantomData)
+    word_but(&[])
+}
+
+/// The same without some of its words.
+pub(crate) const fn word_but<T: Choice>(except: &'static [&'static str]) -> Word<T> {
+    let choice = PhantomData;
+    Word { except, choice }
 }
 
 impl<T: Choice + Send + Sync> Word<T> {
-    fn listed() -> impl Iterator<Item = PossibleValue> {
+    fn listed(&self) -> impl Iterator<Item = PossibleValue> {
+        let except = self.except;
         T::WORDS
             .iter()
             .zip(T::MEANINGS)
+            .filter(|(word, _)| !except.contains(word))
             .map(|(word, meaning)| PossibleValue::new(*word).help(meaning.trim()))
     }
 }
@@ -58,8 +70,12 @@ impl<T: Choice + Send + Sync> TypedValueParser for Word<T> {
         arg: Option<&Arg>,
         value: &OsStr,
     ) -> Result<T, clap::Error> {
-        let refused = || PossibleValuesParser::new(Self::listed()).parse_ref(command, arg, value);
-        match value.to_str().and_then(|word| T::of_word(word).ok()) {
+        let refused = || {
+            let listed: Vec<PossibleValue> = self.listed().collect();
+            PossibleValuesParser::new(listed).parse_ref(command, arg, value)
+        };
+        let word = value.to_str().filter(|word| !self.except.contains(word));
+        match word.and_then(|word| T::of_word(word).ok()) {
             Some(choice) => Ok(choice),
             None => Err(refused()
                 .err()
@@ -68,7 +84,7 @@ impl<T: Choice + Send + Sync> TypedValueParser for Word<T> {
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(Self::listed()))
+        Some(Box::new(self.listed()))
     }
 }
 

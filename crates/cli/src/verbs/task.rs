@@ -167,6 +167,7 @@ async fn list_tasks(
     let rows = listed.items.iter().map(|task| {
         vec![
             task.id.clone(),
+            cell(task.key.as_ref()),
             cell(task.queue.as_ref()),
             with_relative(&task.due_at, now),
             task.state.to_string(),
@@ -174,7 +175,7 @@ async fn list_tasks(
         ]
     });
     console.table(
-        &["id", "queue", "due", "state", "attempt"],
+        &["id", "key", "queue", "due", "state", "attempt"],
         rows.collect(),
         "no tasks",
     )?;

@@ -279,3 +279,13 @@ async fn settings_are_shown_with_their_origin() {
     assert_eq!(json[0]["name"], "telemetry.log");
     assert_eq!(json[0]["origin"], "flag");
 }
+
+/// What has gone out and has not ended is in no list.
+#[test]
+fn tasks_are_not_listed_as_published() {
+    let refused = parse_from(["minutehand", "task", "list", "--state", "published"]);
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("succeeded"), "{refused}");
+    let listed = refused.lines().skip(1).collect::<String>();
+    assert!(!listed.contains("published"), "{refused}");
+}
