@@ -594,7 +594,12 @@ impl<R: Rules> ScheduleBook<R> {
             let before = runs.clone();
             runs.iter_mut().for_each(|run| run.clock_went_back(now));
             let is_dirty = *runs != before;
-            self.changed(number, is_dirty);
+            // No deadline lets anything start. So nothing is said of what may, which is not known
+            // before all revisions are loaded.
+            self.changed(number, false);
+            if is_dirty {
+                self.dirty.insert(number);
+            }
         }
     }
 
