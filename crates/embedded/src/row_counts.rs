@@ -10,6 +10,7 @@ use minutehand_ports::LEDGER_KEPT_MS;
 /// Most rows of a partition, about: twice what is promised, because a clock that is ahead writes as
 /// many as that of minutes to come before it is found out.
 pub(crate) const ROWS_MAX: usize = 2 * (LEDGER_KEPT_MS / MINUTE_MS) as usize;
+
 /// How many rows partitions have, at most: a row that is written again counts once more, until the
 /// rows are counted anew.
 #[derive(Debug, Default)]

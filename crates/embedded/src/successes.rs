@@ -336,13 +336,13 @@ impl View {
             let seen = self.lock();
             let tail_from = seen.tail.first().map_or(u64::MAX, |(first, _)| *first);
             let run = seen.runs.iter().copied().filter(|run| *run < number).max();
-            if tail_from < number || run.is_none() {
+            let Some(run) = run.filter(|_| number <= tail_from) else {
                 let entries = seen.tail.iter().rev().filter(is_wanted);
                 let found = entries.take(count_max).cloned().collect();
                 let behind = run.map(|_| tail_from);
                 return Ok(NewestFirst::of(found, count_max, behind));
-            }
-            run.unwrap_or_default()
+            };
+            run
         };
         let mut found = Vec::new();
         for guard in spaces.success_runs.prefix(run.to_be_bytes()) {

@@ -44,7 +44,7 @@ impl<R: Rules> Partition<R> {
     pub(crate) fn hand_over_sends_blocks(&self) -> bool {
         self.ownership
             .hand_over
-            .is_none_or(|hand_over| !hand_over.has_sent_blocks && !hand_over.has_sent_last_tick)
+            .is_none_or(|hand_over| !hand_over.has_sent_blocks)
     }
 
     /// What waited for its block has been sent.

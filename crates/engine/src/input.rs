@@ -65,7 +65,7 @@ pub enum Input {
         /// Which request.
         request: RequestId,
         /// The last committed checkpoint, if there is one.
-        checkpoint: Option<Checkpoint>,
+        checkpoint: Option<Box<Checkpoint>>,
         /// Schedule states as of that checkpoint.
         schedule_states: Vec<(Namespace, ScheduleId, ScheduleState)>,
         /// The end of the log.

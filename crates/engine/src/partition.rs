@@ -133,6 +133,7 @@ impl<R: Rules> Partition<R> {
                 prepared_from,
             } => {
                 if self.ownership.opening.answers(request) && self.compare_clock(taken_at) {
+                    let checkpoint = checkpoint.map(|checkpoint| *checkpoint);
                     self.opened(checkpoint, schedule_states, log_end, prepared_from);
                 }
             }

@@ -73,8 +73,7 @@ impl<R: Rules> Partition<R> {
 
     /// At once, when there is room again for records that waited for it.
     fn applies_at(&self) -> Option<Timestamp> {
-        let may_go_on =
-            self.log.inbox().is_stalled() && self.has_room_to_apply() && !self.has_sent_last_tick();
+        let may_go_on = self.log.inbox().is_stalled() && self.has_room_to_apply();
         may_go_on.then_some(self.now)
     }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use minutehand_api::{Duration, ProblemKind, QueueAction, ScheduleAction, parse_queue, routes};
-use minutehand_model::{Choice, Namespace, OrderKey};
+use minutehand_model::{Choice, Namespace, OrderKey, Timestamp};
 use minutehand_node::InvalidField;
 
 use crate::api::Api;
@@ -289,23 +289,21 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
-    pub(crate) fn time(
-        &self,
-        name: &str,
-    ) -> Result<Option<minutehand_model::Timestamp>, InvalidField> {
-        self.text(name)
-            .map(|text| minutehand_api::parse_time(name, text))
-            .transpose()
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, InvalidField> {
+        self.parsed(name, minutehand_api::parse_time)
     }
 
     /// A time in a minute, with or without its seconds.
-    pub(crate) fn minute(
+    pub(crate) fn minute(&self, name: &str) -> Result<Option<Timestamp>, InvalidField> {
+        self.parsed(name, minutehand_api::parse_minute)
+    }
+
+    fn parsed<T>(
         &self,
         name: &str,
-    ) -> Result<Option<minutehand_model::Timestamp>, InvalidField> {
-        self.text(name)
-            .map(|text| minutehand_api::parse_minute(name, text))
-            .transpose()
+        parse: impl FnOnce(&str, &str) -> Result<T, InvalidField>,
+    ) -> Result<Option<T>, InvalidField> {
+        self.text(name).map(|text| parse(name, text)).transpose()
     }
 
     /// A length of time, in milliseconds, up to a limit.

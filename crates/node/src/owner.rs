@@ -207,7 +207,7 @@ pub enum Ended {
 
 /// What wakes an owner.
 enum Event {
-    Answer(Box<Input>),
+    Answer(Input),
     LogGrew(LogOffset),
     LeaseConfirmed(Timestamp),
     Asked(Question),
@@ -348,7 +348,7 @@ impl Owner {
             }
         };
         tokio::select! {
-            Some(answer) = self.answers.next(), if !self.answers.is_empty() => Event::Answer(Box::new(answer)),
+            Some(answer) = self.answers.next(), if !self.answers.is_empty() => Event::Answer(answer),
             end = self.log.grew() => Event::LogGrew(end),
             Some(question) = self.questions.recv() => Event::Asked(question),
             Ok(()) = self.lease.changed() => Event::LeaseConfirmed(*self.lease.borrow_and_update()),
@@ -362,7 +362,7 @@ impl Owner {
         let input = match event {
             Event::Answer(mut input) => {
                 self.begin_prepared(&mut input);
-                *input
+                input
             }
             Event::LogGrew(end) => Input::LogGrew { end },
             Event::LeaseConfirmed(at) => Input::LeaseConfirmed { at },
@@ -386,7 +386,7 @@ impl Owner {
         } = input
         {
             let prepared = self.prepared.as_mut();
-            *prepared_from = prepared.and_then(|prepared| prepared.begins(checkpoint.as_ref()));
+            *prepared_from = prepared.and_then(|prepared| prepared.begins(checkpoint.as_deref()));
             self.prepared.take_if(|_| prepared_from.is_none());
         }
     }
@@ -401,7 +401,7 @@ impl Owner {
     /// Everything else that has arrived by now is taken before the engine decides.
     fn take_what_is_ready(&mut self) {
         while let Some(Some(answer)) = self.answers.next().now_or_never() {
-            self.take(Event::Answer(Box::new(answer)));
+            self.take(Event::Answer(answer));
         }
         while let Ok(question) = self.questions.try_recv() {
             self.answer(question);

@@ -5,7 +5,7 @@
 
 use std::iter::Peekable;
 
-use minutehand_model::{Outcome, OutcomeKind, TaskKey};
+use minutehand_model::{Outcome, OutcomeKind, TaskKey, Timestamp};
 use minutehand_ports::{EndedPage, EndedPlace, EndedQuery};
 use minutehand_record::outcome;
 
@@ -123,26 +123,26 @@ fn merged(rows: NewestFirst, brief: NewestFirst, count_max: usize) -> EndedPage 
             (Some(row), Some(success)) if row > success => &mut rows,
             (Some(_), Some(_)) => &mut brief,
         };
-        let Some(outcome) = side.take() else { break };
-        let place = Before {
-            row: rows.before,
-            brief: brief.before,
+        let Some((_, outcome)) = side.found.next() else {
+            break;
         };
-        page.ended.push((place.place(), outcome));
+        page.ended.push((place(&mut rows, &mut brief), outcome));
     }
-    let place = Before {
-        row: rows.before,
-        brief: brief.before,
-    };
-    let has_more = place.row.is_some() || place.brief.is_some();
-    page.next = has_more.then(|| place.place());
+    let has_more = rows.before().is_some() || brief.before().is_some();
+    page.next = has_more.then(|| place(&mut rows, &mut brief));
     page
+}
+
+/// Where what is left of both sides begins.
+fn place(rows: &mut Side, brief: &mut Side) -> EndedPlace {
+    let (row, brief) = (rows.before(), brief.before());
+    Before { row, brief }.place()
 }
 
 /// When the next end of a side was.
 enum Next {
     /// `None`: there is none.
-    Known(Option<minutehand_model::Timestamp>),
+    Known(Option<Timestamp>),
     /// It has not been looked at.
     Unseen,
 }
@@ -150,17 +150,13 @@ enum Next {
 /// One of the two, as far as it has been looked at.
 struct Side {
     found: Peekable<std::vec::IntoIter<(u64, Outcome)>>,
-    /// What comes behind `found`.
+    /// What comes behind `found` lies before this number.
     behind: Option<u64>,
-    /// What has not been taken lies before this number; `None` when nothing is left.
-    before: Option<u64>,
 }
 
 impl Side {
     fn of(newest: NewestFirst) -> Side {
-        let first = newest.found.first().map(|(number, _)| number + 1);
         Side {
-            before: first.or(newest.before),
             found: newest.found.into_iter().peekable(),
             behind: newest.before,
         }
@@ -174,12 +170,9 @@ impl Side {
         }
     }
 
-    fn take(&mut self) -> Option<Outcome> {
-        let (number, outcome) = self.found.next()?;
-        self.before = match self.found.peek() {
-            Some(_) => Some(number),
-            None => self.behind,
-        };
-        Some(outcome)
+    /// What has not been taken lies before this number; `None` when nothing is left.
+    fn before(&mut self) -> Option<u64> {
+        let next = self.found.peek().map(|(number, _)| number + 1);
+        next.or(self.behind)
     }
 }

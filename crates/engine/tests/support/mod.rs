@@ -470,7 +470,7 @@ impl Story {
         Some(match effect {
             Effect::Open { request, .. } => Input::Opened {
                 request,
-                checkpoint: self.checkpoint.clone(),
+                checkpoint: self.checkpoint.clone().map(Box::new),
                 schedule_states: self.states.clone(),
                 log_end: LogOffset::at(self.log.len() as u64),
                 taken_at: None,

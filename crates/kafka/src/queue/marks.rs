@@ -4,7 +4,8 @@
 //! the commit's metadata, `2.<generation>.<doubtful below>.<settled in all>.<runs>`: lengths of
 //! runs that are not settled and that are, in turn, from the committed offset on, each in digits of
 //! five bits. Where that is too long it is `3.<generation>.<doubtful below>.<settled in all>.<map>`:
-//! one bit for each offset, set where it is not settled, six in a digit, the first the lowest.
+//! one bit for each offset, set where it is not settled, six in a digit, the first the lowest, and a
+//! last digit that says how many bits of the one before it are of no offset.
 //! Offsets without a record count as settled. The generation is raised by whoever is
 //! given the partition, before it hands anything out. What is not settled below the doubtful offset
 //! may have been claimed all the same, before the brokers forgot the place.
@@ -110,7 +111,6 @@ impl Marks {
         text
     }
 
-    /// Its last digit has a bit for the last offset that is settled: what is `high` is read off it.
     fn map(&self) -> String {
         let span = self.high - self.base;
         let mut digits = vec![0_u8; span.div_ceil(BITS) as usize];

@@ -143,7 +143,7 @@ async fn open(
     let opened = sink.open(id, epoch).await?;
     Ok(Input::Opened {
         request,
-        checkpoint: opened.checkpoint,
+        checkpoint: opened.checkpoint.map(Box::new),
         schedule_states: opened.schedule_states,
         log_end: opened.log_end,
         taken_at: opened.taken_at,

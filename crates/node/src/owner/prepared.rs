@@ -110,7 +110,7 @@ impl Prepared {
             let answer = match effect {
                 Effect::Open { request, .. } => Input::Opened {
                     request,
-                    checkpoint: Some(checkpoint.clone()),
+                    checkpoint: Some(Box::new(checkpoint.clone())),
                     schedule_states: Vec::new(),
                     log_end: checkpoint.applied,
                     taken_at: None,

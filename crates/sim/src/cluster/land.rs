@@ -116,7 +116,7 @@ impl super::World {
         let log_end = self.logs[partition].end();
         let input = Input::Opened {
             request: envelope.request,
-            checkpoint,
+            checkpoint: checkpoint.map(Box::new),
             schedule_states: sink.states(),
             log_end,
             taken_at: self.taken_at(),

@@ -133,7 +133,8 @@ impl Gates {
     ) {
         let Some(inner) = &self.0 else { return };
         let (now, group) = (settings.now(), &settings.group);
-        let Some(rules) = inner.said(queue) else {
+        let all = inner.all();
+        let Some(rules) = all.as_ref().and_then(|all| all.get(queue)) else {
             return;
         };
         let is_open = rules.closed(now).is_none();
@@ -144,14 +145,15 @@ impl Gates {
             if kind != OutcomeKind::Succeeded {
                 let outcome = kind.as_str();
                 info!(%queue, outcome, "a probe did not succeed; the queue stays paused");
-            } else if let Some(probed) = probed(&rules, now) {
+            } else if let Some(probed) = probed(rules, now) {
                 tokio::spawn(async move { inner.open(queue, now, probed).await });
             }
-        } else if let Some(breaker) = rules.breaker.filter(|_| is_open) {
+        } else if let Some(breaker) = rules.breaker.as_ref().filter(|_| is_open) {
             let is_over = inner.with_sluice(&queue, group, |sluice| {
                 sluice.has_failed_often(kind, breaker.failures_max)
             });
             if is_over {
+                let breaker = breaker.clone();
                 tokio::spawn(async move { inner.close(queue, now, breaker).await });
             }
         }
@@ -165,10 +167,14 @@ impl Gates {
 }
 
 impl Inner {
+    /// What is said of all queues now.
+    fn all(&self) -> Option<RulesOfQueues> {
+        self.rules.borrow().clone()
+    }
+
     /// What is said of a queue now.
     fn said(&self, queue: &QueueName) -> Option<QueueRules> {
-        let all = self.rules.borrow();
-        all.as_ref()?.get(queue).cloned()
+        self.all()?.get(queue).cloned()
     }
 
     fn with_sluice<T>(

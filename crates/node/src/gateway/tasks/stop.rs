@@ -35,8 +35,13 @@ impl Gateway {
         let known = self.views(name).await?;
         let dues = self.dues_to_stop(name, runs, &known)?;
         let mut stops: BTreeMap<QueueName, Vec<Stop>> = BTreeMap::new();
+        let mut said = None;
         for due in &dues {
-            let queue = self.queue_to_tell(runs, *due, &known).await?;
+            let queue = match (queue_of(*due, &known), &said) {
+                (Some(queue), _) => of_run(queue, runs, *due)?,
+                (None, Some(queue)) => QueueName::clone(queue),
+                (None, None) => said.insert(self.said_queue(runs, &known).await?).clone(),
+            };
             stops.entry(queue).or_default().push(Stop {
                 key: name.key(),
                 due: *due,
@@ -75,36 +80,42 @@ impl Gateway {
         }
     }
 
-    /// The queue that the run of a due time was published to.
-    async fn queue_to_tell(
+    /// The queue of a run of which it is not known: the one that was said, or that of another due
+    /// time.
+    async fn said_queue(
         &self,
         runs: &RunsToStop,
-        due: Timestamp,
         known: &[TaskView],
     ) -> Result<QueueName, StopError> {
-        let of_due = known.iter().find(|view| view.due == due);
-        let published_to = of_due.and_then(|view| view.queue.clone());
-        match (published_to, runs.queue.clone()) {
-            (Some(queue), Some(given)) if queue != given => {
-                let limit = format!("{queue}, which the run of {due} was published to");
-                Err(InvalidField::new("queue", "is another one", limit, given).into())
-            }
-            (Some(queue), _) => Ok(queue),
-            (None, Some(given)) => {
-                if self.stores.queue.queues().await?.contains(&given) {
-                    return Ok(given);
-                }
-                let limit = "one that executions were published to";
-                Err(InvalidField::new("queue", "is not known", limit, given).into())
-            }
-            (None, None) => {
-                let of_others = known.iter().find_map(|view| view.queue.clone());
-                of_others.ok_or_else(|| {
-                    let limit = "the queue it was published to: nobody knows it any more";
-                    InvalidField::new("queue", "is missing", limit, "").into()
-                })
-            }
+        let Some(given) = runs.queue.clone() else {
+            let of_others = known.iter().find_map(|view| view.queue.clone());
+            return of_others.ok_or_else(|| {
+                let limit = "the queue it was published to: nobody knows it any more";
+                InvalidField::new("queue", "is missing", limit, "").into()
+            });
+        };
+        if self.stores.queue.queues().await?.contains(&given) {
+            return Ok(given);
         }
+        let limit = "one that executions were published to";
+        Err(InvalidField::new("queue", "is not known", limit, given).into())
+    }
+}
+
+/// The queue that the run of a due time was published to.
+fn queue_of(due: Timestamp, known: &[TaskView]) -> Option<&QueueName> {
+    let of_due = known.iter().find(|view| view.due == due)?;
+    of_due.queue.as_ref()
+}
+
+/// The queue of a run, unless another one was said.
+fn of_run(queue: &QueueName, runs: &RunsToStop, due: Timestamp) -> Result<QueueName, InvalidField> {
+    match &runs.queue {
+        Some(given) if given != queue => {
+            let limit = format!("{queue}, which the run of {due} was published to");
+            Err(InvalidField::new("queue", "is another one", limit, given))
+        }
+        _ => Ok(queue.clone()),
     }
 }
 
