@@ -164,21 +164,24 @@ impl Client {
                 _ => {}
             }
         }
-        // A topic that was made is not known to every broker at once.
+        self.await_applied().await?;
+        Ok(standings)
+    }
+
+    /// A topic that was made or altered is not known as such to every broker at once.
+    async fn await_applied(&self) -> Result<(), PortError> {
+        let is_awaited = |(_, standing): &(TopicDefinition, TopicStanding)| {
+            matches!(standing, TopicStanding::Missing | TopicStanding::Short(_))
+        };
         let deadline = self.deadline();
-        while self
-            .standings()
-            .await?
-            .iter()
-            .any(|(_, standing)| *standing == TopicStanding::Missing)
-        {
+        while self.standings().await?.iter().any(is_awaited) {
             if std::time::Instant::now() > deadline {
-                let reason = "they were made and do not appear yet";
+                let reason = "they were made or altered, and a broker does not say so yet";
                 return Err(PortError::new(ErrorClass::Retry, "find the topics", reason));
             }
             tokio::time::sleep(APPEARS).await;
         }
-        Ok(standings)
+        Ok(())
     }
 
     /// Refuses to go on when a topic is missing, or a topic or a broker is set up otherwise than it
