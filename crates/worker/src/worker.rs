@@ -131,7 +131,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Most executions taken from a queue at a time; 2,000 when not given.
+    /// Most executions taken from a queue at a time; 8,000 when not given.
     pub fn batch_max(mut self, batch_max: usize) -> WorkerBuilder {
         self.settings.batch_max = batch_max;
         self
@@ -269,7 +269,7 @@ impl Worker {
             dues: GivenDues::default(),
             gates: Gates::default(),
             result_topics: ResultTopics::default(),
-            batch_max: 2_000,
+            batch_max: 8_000,
             run_timeout_ms: 60 * MINUTE_MS,
             stop_grace_ms: 10 * SECOND_MS,
             drain_ms: 30 * SECOND_MS,

@@ -1,8 +1,13 @@
-//! The thread of a worker group: it is a member of the consumer group, fetches ahead, and commits.
+//! The threads of a worker group. The first is a member of the consumer group and fetches ahead; the
+//! second commits what has ended, so that fetching does not wait for the brokers' answers.
 //!
-//! It waits for a bell that the driver rings when something has arrived, and the others when
-//! something is left to do. It goes on polling while handlers run, however long, so that they do
-//! not cost the membership: when what was fetched is not taken, the partitions are paused.
+//! Each waits for a bell: the first for one that the driver rings when something has arrived, and
+//! the others when there is room again; the second for one that is rung when something is left to
+//! settle. The first goes on polling while handlers run, however long, so that they do not cost the
+//! membership: when what was fetched is not taken, the partitions are paused.
+//!
+//! Partitions come and go on the first thread. While they go, and while the places of new ones are
+//! read, it has the settler to itself: no commit is under way whose partition is not what it was.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,10 +33,11 @@ use crate::tail;
 
 /// How long the bell is waited for: a bell that was lost costs no more.
 const WAIT: Duration = Duration::from_millis(20);
+/// How long what is left to settle is waited for; its bell is never lost.
+const SETTLE_WAIT: Duration = Duration::from_secs(1);
 /// Records taken before those who wait hear of them.
 const BATCH_MAX: usize = 1_024;
-/// Batches taken before what has ended is settled, while there is a backlog: a commit waits for the
-/// brokers, and meanwhile nothing is taken.
+/// Batches taken before it is looked for everything else, while there is a backlog.
 const BATCHES_IN_A_ROW_MAX: usize = 8;
 /// How long the thread waits for room before it pauses the partitions, which throws away what was
 /// fetched ahead.
@@ -130,11 +136,13 @@ pub(crate) fn start(group: Arc<Group>) -> Result<(), PortError> {
     });
     match started {
         Ok(_) => Ok(()),
-        Err(error) => {
-            let reason = "the system gives no more threads";
-            Err(PortError::new(ErrorClass::Retry, action, reason).caused_by(error))
-        }
+        Err(error) => Err(no_thread(action, error)),
     }
+}
+
+fn no_thread(action: String, error: std::io::Error) -> PortError {
+    let reason = "the system gives no more threads";
+    PortError::new(ErrorClass::Retry, action, reason).caused_by(error)
 }
 
 fn action_of(group: &Group) -> String {
@@ -159,7 +167,7 @@ fn serve(group: &Arc<Group>) -> Result<(), PortError> {
     let failed = |error| port_error(action_of(group), error);
     loop {
         let consumer = join(group, settler).map_err(failed)?;
-        if follow(group, &consumer, Patience::OF_MANY).map_err(failed)? == Followed::Over {
+        if follow(group, &consumer, Patience::OF_MANY)? == Followed::Over {
             return Ok(());
         }
         // Dropped here, the consumer leaves its group, and settles before what was left. To others
@@ -213,17 +221,59 @@ fn await_topic(group: &Group, settler: &mut Settler) -> Result<bool, PortError> 
             Err(error) if error.class == ErrorClass::Retry => group.complain(error),
             Err(error) => return Err(error),
         }
-        group.bell.wait(MISSING[usize::from(looks > 50)]);
+        group.work.wait(MISSING[usize::from(looks > 50)]);
         looks += 1;
     }
 }
 
-fn follow(group: &Group, consumer: &Member, patience: Patience) -> KafkaResult<Followed> {
+/// Fetches, and commits beside it, until it is over or the consumer delivers nothing any more.
+fn follow(group: &Group, consumer: &Member, patience: Patience) -> Result<Followed, PortError> {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _over = Over {
+            is_over: &is_over,
+            group,
+        };
+        let thread = std::thread::Builder::new().name(format!("settle-{}", group.queue));
+        let committing = thread
+            .spawn_scoped(scope, || settle_until(&is_over, group, consumer))
+            .map_err(|error| no_thread(action_of(group), error))?;
+        let followed = fetch_until(|| committing.is_finished(), group, consumer, patience);
+        followed.map_err(|error| port_error(action_of(group), error))
+    })
+}
+
+/// Says that the second thread is to end, however the first one does.
+struct Over<'a> {
+    is_over: &'a AtomicBool,
+    group: &'a Group,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        self.group.work.ring();
+    }
+}
+
+fn settle_until(is_over: &AtomicBool, group: &Group, consumer: &Member) {
+    while !is_over.load(Ordering::Acquire) {
+        consumer.context().settle(Some(consumer));
+        group.work.wait(SETTLE_WAIT);
+    }
+}
+
+/// Where the thread that commits has died, nothing more is taken either.
+fn fetch_until(
+    is_alone: impl Fn() -> bool,
+    group: &Group,
+    consumer: &Member,
+    patience: Patience,
+) -> KafkaResult<Followed> {
     let (mut polled_at, mut names) = (Instant::now(), QueueNames::default());
     let mut guard = Guard::new(&group.client, &group.topic, patience);
     let mut looked_at = None;
-    while !is_over(group) {
-        consumer.context().settle(Some(consumer));
+    while !is_over(group) && !is_alone() {
         let has_more = restore(group, consumer)?;
         if has_more || looked_at.is_some_and(|at: Instant| at.elapsed() > LOOK_FOR_LOST) {
             looked_at = Some(Instant::now());
@@ -278,6 +328,7 @@ fn restore(group: &Group, consumer: &Member) -> KafkaResult<bool> {
     if unread.is_empty() {
         return Ok(false);
     }
+    let _settler = consumer.context().settler();
     let read =
         place::read(&group.client, consumer, &group.topic, &unread).and_then(|mut places| {
             let gone = Gone::pass(&group.client, consumer, &group.topic, &mut places)?;

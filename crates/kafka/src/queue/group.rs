@@ -1,9 +1,9 @@
 //! A worker group on a queue as this process takes part in it: the side of those who poll and
 //! settle.
 //!
-//! One thread (see `consumer`) fetches and commits for all of them. Whoever polls takes from what
-//! has been fetched; whoever settles leaves a job and waits. What is left while one commit is under
-//! way goes into the next.
+//! Two threads (see `consumer`) fetch and commit for all of them. Whoever polls takes from what has
+//! been fetched; whoever settles leaves a job and waits. What is left while one commit is under way
+//! goes into the next.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +24,7 @@ use crate::client::Client;
 use crate::transact::{Parcel, unique};
 
 /// Fetched and not handed out: beyond this the thread waits.
-const READY_MAX: usize = 4_096;
+const READY_MAX: usize = 16_384;
 const READY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A member that nobody polls and that has nothing in hand leaves the group after this, so that
 /// others get its partitions.
@@ -75,7 +75,10 @@ pub(crate) struct Group {
     pub(crate) claims: Arc<Claims>,
     pub(crate) expired: Arc<Expired>,
     state: Mutex<State>,
+    /// The thread that fetches waits here.
     pub(crate) bell: Bell,
+    /// The thread that commits waits here.
+    pub(crate) work: Bell,
     /// Pollers wait here.
     pub(crate) news: Notify,
     pollers: AtomicUsize,
@@ -133,6 +136,7 @@ impl Group {
                 used_at: Instant::now(),
             }),
             bell: Bell::default(),
+            work: Bell::default(),
             news: Notify::new(),
             pollers: AtomicUsize::new(0),
             ended: watch::Sender::new(false),
@@ -198,7 +202,7 @@ impl Group {
             }
             state.jobs.push(job(answer));
         }
-        self.bell.ring();
+        self.work.ring();
         answered.await.unwrap_or_else(|_| Err(ended()))
     }
 
@@ -236,7 +240,7 @@ impl Group {
     /// Leaves word that nobody works on some deliveries any more.
     pub(crate) fn let_go(&self, ids: Vec<DeliveryId>) {
         self.state().let_go.extend(ids);
-        self.bell.ring();
+        self.work.ring();
     }
 
     /// Tells those who poll of trouble; the thread goes on.
@@ -245,10 +249,11 @@ impl Group {
         self.news.notify_waiters();
     }
 
-    /// Asks the thread to end; it leaves the group.
+    /// Asks the threads to end; they leave the group.
     pub(crate) fn close(&self) {
         self.state().is_closing = true;
         self.bell.ring();
+        self.work.ring();
     }
 
     /// Waits until the thread has ended.

@@ -44,7 +44,7 @@ pub(super) fn run(benches: &[&Bench], args: &BenchArgs, show: Show<'_>) -> Resul
             .map_err(|error| failed("the servers could not be started", &error))?;
         let endpoints = servers.endpoints();
         for run in sharing {
-            block_on(on_servers(run, &endpoints, show))?;
+            block_on(on_servers(run, &endpoints, args.tasks, show))?;
         }
     }
     let mut is_kept = true;
@@ -106,6 +106,7 @@ fn engine_with_blocks() -> Config {
 async fn on_servers(
     run: OnServers,
     endpoints: &Endpoints,
+    tasks_wanted: Option<u64>,
     show: Show<'_>,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let steady = Steady {
@@ -143,7 +144,7 @@ async fn on_servers(
         }
         OnServers::Prepared { tasks } => {
             let prepared = Prepared {
-                tasks,
+                tasks: tasks_wanted.unwrap_or(tasks),
                 partitions: 2,
                 engine: engine_with_blocks(),
             };
@@ -163,7 +164,9 @@ async fn on_servers(
             };
             thin::run(endpoints, &thin, show).await?;
         }
-        OnServers::Workers { tasks } => workers::run(endpoints, tasks, show).await?,
+        OnServers::Workers { tasks } => {
+            workers::run(endpoints, tasks_wanted.unwrap_or(tasks), show).await?;
+        }
     }
     Ok(())
 }
