@@ -29,7 +29,8 @@ impl Dev {
             .arg(folder)
             .args(more)
             .stdout(Stdio::piped())
-            .spawn()?;
+            .spawn()
+            .map_err(|error| format!("could not start {}: {error}", program.display()))?;
         let output = child.stdout.take().ok_or("its output is not piped")?;
         let mut dev = Dev {
             child,

@@ -256,16 +256,10 @@ pub fn memory(tasks: u64, payload_bytes: usize) -> Vec<Figure> {
     }
     let held = partition.status().near_tasks as f64 - warm_up as f64;
     let grown = resident_bytes().saturating_sub(before) as f64;
-    vec![
-        Figure::new(
-            "memory",
-            "waiting near task, beyond its payload",
-            grown / held - payload_bytes as f64,
-            "B",
-        )
-        .with("tasks", tasks)
-        .with("payload_bytes", payload_bytes),
-    ]
+    let bytes = grown / held - payload_bytes as f64;
+    let what = "waiting near task, beyond its payload";
+    let figure = Figure::new("memory", what, bytes, "B").with("tasks", tasks);
+    vec![figure.with("payload_bytes", payload_bytes)]
 }
 
 /// Records as a read of the log hands them over: slices of one buffer.

@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::Figure;
 use crate::end_to_end::{Counts, Failure, Rig, Work};
 use crate::engine::sample_task;
+use crate::pace::Pace;
 
 /// The child of the pool: the example that is shipped.
 const CHILD: &str = include_str!("../../examples/pool/pool.py");
@@ -193,15 +194,16 @@ async fn lateness_of_good(
             ..sample_task(number, start.plus_millis(due_in_ms), payload_bytes)
         }
     };
-    let mut created = 0;
-    for step in 0..seconds as i64 * 1_000 / STEP_MS {
-        let ahead_ms = start
-            .plus_millis(step * STEP_MS)
-            .millis_since(SystemClock.now());
-        tokio::time::sleep(Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0))).await;
-        let until = (rate as i64 * (step + 1) * STEP_MS / 1_000) as u64;
-        rig.create_tasks(created..until, &task).await?;
-        created = until;
+    let pace = Pace {
+        start,
+        rate,
+        lasts_ms: seconds as i64 * 1_000,
+        step_ms: STEP_MS,
+    };
+    let (mut number, mut created) = (0, 0);
+    while let Some(step) = pace.step(number).await {
+        (number, created) = (number + 1, step.tasks.end);
+        rig.create_tasks(step.tasks, &task).await?;
     }
     let of_good = (0..created).filter(|number| number % (urls.len() as u64) < good.len() as u64);
     let wanted = of_good.count() as u64;

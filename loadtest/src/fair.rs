@@ -14,6 +14,7 @@ use minutehand_worker::{Handler, Run, Verdict};
 use crate::Figure;
 use crate::end_to_end::{Counts, Failure, Rig, Work};
 use crate::engine::sample_task;
+use crate::pace::Pace;
 
 /// Namespaces with little.
 const OTHERS: u64 = 999;
@@ -108,16 +109,17 @@ async fn lateness(
             payload_bytes,
         )
     };
-    let (mut created, mut bursts) = (0, 0);
-    for step in 0..seconds as i64 * 1_000 / STEP_MS {
-        let ahead_ms = start
-            .plus_millis(step * STEP_MS - AHEAD_MS)
-            .millis_since(SystemClock.now());
-        tokio::time::sleep(Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0))).await;
-        let until = (rate as i64 * (step + 1) * STEP_MS / 1_000) as u64;
-        rig.create_tasks(created..until, &of_others).await?;
-        created = until;
-        if burst > 0 && (step * STEP_MS) as u64 >= bursts * BURST_SECONDS * 1_000 {
+    let pace = Pace {
+        start: start.plus_millis(-AHEAD_MS),
+        rate,
+        lasts_ms: seconds as i64 * 1_000,
+        step_ms: STEP_MS,
+    };
+    let (mut number, mut created, mut bursts) = (0, 0, 0);
+    while let Some(step) = pace.step(number).await {
+        (number, created) = (number + 1, step.tasks.end);
+        rig.create_tasks(step.tasks, &of_others).await?;
+        if burst > 0 && step.at_ms as u64 >= bursts * BURST_SECONDS * 1_000 {
             rig.create_tasks(bursts * burst..(bursts + 1) * burst, &of_one)
                 .await?;
             bursts += 1;

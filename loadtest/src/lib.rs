@@ -21,6 +21,7 @@ pub mod load;
 pub mod memory;
 mod numbers;
 pub mod outage;
+mod pace;
 pub mod paced;
 pub mod pull;
 #[cfg(feature = "cluster")]

@@ -2,13 +2,14 @@
 //! no-op handler.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use minutehand_model::Timestamp;
 use minutehand_node::{Clock, SystemClock};
 
 use crate::Figure;
 use crate::end_to_end::{Failure, Rig, cpu_seconds};
+use crate::pace::Pace;
 
 /// How far ahead of its due time a task is created, in milliseconds.
 const AHEAD_MS: i64 = 3_000;
@@ -45,18 +46,17 @@ pub async fn run(
     let total_ms = WARM_UP_MS + seconds as i64 * 1_000;
     let due =
         |number: u64| start.plus_millis(AHEAD_MS + (number as f64 * 1_000.0 / rate as f64) as i64);
-    let (mut created, mut lag_ms) = (0, 0);
+    let pace = Pace {
+        start,
+        rate,
+        lasts_ms: total_ms,
+        step_ms: STEP_MS,
+    };
+    let (mut number, mut created, mut lag_ms) = (0, 0, 0);
     let (began, mut cpu, mut cleared) = (Instant::now(), cpu_seconds(), false);
-    for step in 0..total_ms / STEP_MS {
-        let planned = start.plus_millis(step * STEP_MS);
-        let now = SystemClock.now();
-        lag_ms = now.millis_since(planned);
-        if lag_ms < 0 {
-            tokio::time::sleep(Duration::from_millis(lag_ms.unsigned_abs())).await;
-        }
-        let until = (rate as i64 * (step + 1) * STEP_MS / 1_000) as u64;
-        rig.create(created..until, payload_bytes, due).await?;
-        created = until;
+    while let Some(step) = pace.step(number).await {
+        (number, created, lag_ms) = (number + 1, step.tasks.end, step.lag_ms);
+        rig.create(step.tasks, payload_bytes, due).await?;
         if !cleared && is_past(start.plus_millis(AHEAD_MS + WARM_UP_MS)) {
             cleared = true;
             rig.lateness.clear();
@@ -70,7 +70,7 @@ pub async fn run(
         late_ms: [0.5, 0.99, 0.999].map(|share| rig.lateness.quantile_ms(share)),
         early: rig.lateness.early(),
         cpu: (cpu_seconds() - cpu) / measured * 100_000.0,
-        generator_lag_ms: lag_ms.max(0) as f64,
+        generator_lag_ms: lag_ms as f64,
     };
     rig.stop().await?;
     Ok(paced)

@@ -311,10 +311,7 @@ fn settings(options: &RigOptions, kafka: &Kafka, cassandra: &Cassandra, etcd: &E
         .rsplit_once("//")
         .map_or(etcd.as_str(), |(_, rest)| rest);
     let queues = options.scenario.queues();
-    let queues = queues
-        .iter()
-        .map(|queue| queue.as_str())
-        .collect::<Vec<_>>();
+    let queues: Vec<&str> = queues.iter().map(|queue| queue.as_str()).collect();
     let mut text = String::new();
     let partitions = options.partitions;
     let _ = write!(

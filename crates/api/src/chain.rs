@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::duration::within;
+use crate::json::object;
 use crate::validate::validate_action;
 use crate::{
     Duration, DurationSchema, Headers, InvalidField, Payload, Retry, Text, Unread, body_of,
@@ -48,7 +49,7 @@ pub struct NewChainedTask<'a> {
     /// What happens when it fails.
     #[serde(
         default,
-        deserialize_with = "crate::json::object",
+        deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
     pub retry: Option<Retry>,
@@ -62,7 +63,7 @@ pub struct NewChainedTask<'a> {
     #[serde(
         borrow,
         default,
-        deserialize_with = "crate::json::object",
+        deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(value_type = Option<NewChainedTask<'static>>, no_recursion)]
@@ -71,7 +72,7 @@ pub struct NewChainedTask<'a> {
     #[serde(
         borrow,
         default,
-        deserialize_with = "crate::json::object",
+        deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(value_type = Option<NewChainedTask<'static>>, no_recursion)]

@@ -57,14 +57,11 @@ impl NewLeases<'_> {
         let count_max = usize::try_from(self.max)
             .ok()
             .filter(|max| (1..=LEASES_OF_CALL_MAX).contains(max));
-        let count_max = count_max.ok_or_else(|| {
-            InvalidField::new(
-                "max",
-                "is out of range",
-                format!("1 to {LEASES_OF_CALL_MAX}"),
-                self.max,
-            )
-        })?;
+        let refused = || {
+            let limit = format!("1 to {LEASES_OF_CALL_MAX}");
+            InvalidField::new("max", "is out of range", limit, self.max)
+        };
+        let count_max = count_max.ok_or_else(refused)?;
         let group = self
             .group
             .as_ref()
@@ -162,18 +159,10 @@ impl LeaseAnswers<'_> {
                 invalid
             })
         };
-        let words = self
-            .items
-            .iter()
-            .enumerate()
-            .map(named)
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(self
-            .items
-            .iter()
-            .map(|item| item.lease_id.as_str())
-            .zip(words)
-            .collect())
+        let words = self.items.iter().enumerate().map(named);
+        let words = words.collect::<Result<Vec<_>, _>>()?;
+        let ids = self.items.iter().map(|item| item.lease_id.as_str());
+        Ok(ids.zip(words).collect())
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::duration::within;
+use crate::json::object;
 use crate::{Duration, DurationSchema, InvalidField, Text, name_refused, parse_time};
 
 /// How a queue is paused. While it is, nothing of it is handed out, and no attempt is burnt.
@@ -38,7 +39,7 @@ pub struct QueuePause<'a> {
     /// 1,000,000. All at once when left out.
     #[serde(
         default,
-        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        deserialize_with = "per_second",
         skip_serializing_if = "Option::is_none"
     )]
     pub drain_per_second: Option<u64>,
@@ -107,7 +108,7 @@ pub struct QueueResumption {
     /// it was paused.
     #[serde(
         default,
-        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        deserialize_with = "per_second",
         skip_serializing_if = "Option::is_none"
     )]
     pub drain_per_second: Option<u64>,
@@ -133,7 +134,7 @@ pub struct QueueLimit<'a> {
     /// 1,000,000. Without a limit when left out.
     #[serde(
         default,
-        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        deserialize_with = "per_second",
         skip_serializing_if = "Option::is_none"
     )]
     pub per_second: Option<u64>,
@@ -149,7 +150,7 @@ pub struct QueueLimit<'a> {
     /// 1,000,000. Without a limit when left out.
     #[serde(
         default,
-        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        deserialize_with = "per_second",
         skip_serializing_if = "Option::is_none"
     )]
     pub namespace_per_second: Option<u64>,
@@ -164,7 +165,7 @@ pub struct QueueLimit<'a> {
     #[serde(
         borrow,
         default,
-        deserialize_with = "crate::json::object",
+        deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(value_type = Option<QueueBreaker<'static>>)]
@@ -188,10 +189,15 @@ pub struct QueueBreaker<'a> {
     /// 1,000,000. All at once when left out.
     #[serde(
         default,
-        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        deserialize_with = "per_second",
         skip_serializing_if = "Option::is_none"
     )]
     pub drain_per_second: Option<u64>,
+}
+
+/// A rate, whose limits are told where anything else is given.
+fn per_second<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    crate::json::count::<D, { PER_SECOND_MAX }>(deserializer)
 }
 
 fn failures<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
@@ -236,7 +242,7 @@ pub struct NamespaceLimit {
     /// when left out.
     #[serde(
         default,
-        deserialize_with = "crate::json::count::<_, { PER_SECOND_MAX }>",
+        deserialize_with = "per_second",
         skip_serializing_if = "Option::is_none"
     )]
     pub per_second: Option<u64>,
@@ -265,16 +271,9 @@ impl QueueLimit<'_> {
     pub fn parse(&self) -> Result<LimitTerms, InvalidField> {
         let namespaces = self.namespaces.iter().flatten();
         if namespaces.clone().count() > NAMESPACES_OF_QUEUE_MAX {
-            let (limit, given) = (
-                format!("at most {NAMESPACES_OF_QUEUE_MAX}"),
-                namespaces.count(),
-            );
-            return Err(InvalidField::new(
-                "namespaces",
-                "are too many",
-                limit,
-                given,
-            ));
+            let limit = format!("at most {NAMESPACES_OF_QUEUE_MAX}");
+            let (given, reason) = (namespaces.count(), "are too many");
+            return Err(InvalidField::new("namespaces", reason, limit, given));
         }
         let of_namespaces = namespaces.map(|(name, limit)| {
             let namespace =

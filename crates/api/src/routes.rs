@@ -12,16 +12,12 @@ pub const TASKS: &str = "/v1/namespaces/{ns}/tasks";
 pub const TASKS_BULK: &str = "/v1/namespaces/{ns}/tasks:bulk";
 /// A task.
 pub const TASK: &str = "/v1/namespaces/{ns}/tasks/{id}";
-/// A task that was created with a key.
-pub const TASK_OF_KEY: &str = "/v1/namespaces/{ns}/tasks/{id}?key={key}";
 /// Schedules of a namespace.
 pub const SCHEDULES: &str = "/v1/namespaces/{ns}/schedules";
 /// The times of a schedule that is not saved: the one route that is a POST and changes nothing.
 pub const SCHEDULES_PREVIEW: &str = "/v1/namespaces/{ns}/schedules:preview";
 /// A schedule. What is done to it has a colon and a [`ScheduleAction`] behind it.
 pub const SCHEDULE: &str = "/v1/namespaces/{ns}/schedules/{id}";
-/// A schedule that was created with a key.
-pub const SCHEDULE_OF_KEY: &str = "/v1/namespaces/{ns}/schedules/{id}?key={key}";
 /// [`ScheduleAction::Pause`].
 pub const SCHEDULE_PAUSE: &str = "/v1/namespaces/{ns}/schedules/{id}:pause";
 /// [`ScheduleAction::Resume`].
@@ -182,9 +178,32 @@ pub fn fill(route: &str, values: &[&str]) -> String {
     path + rest
 }
 
+/// The path of a task or a schedule, or of what is done with it. Its key, where it has one, is a
+/// part of its name.
+pub fn of_named(route: &str, namespace: &str, id: &str, key: Option<&str>) -> String {
+    let path = fill(route, &[namespace, id]);
+    match key {
+        Some(key) => path + &fill("?key={key}", &[key]),
+        None => path,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_a_part_of_the_name_wherever_it_is() {
+        let pause = ScheduleAction::Pause.route();
+        assert_eq!(
+            of_named(pause, "shop", "nightly", Some("team/7")),
+            "/v1/namespaces/shop/schedules/nightly:pause?key=team%2F7"
+        );
+        assert_eq!(
+            of_named(TASK, "shop", "a", None),
+            "/v1/namespaces/shop/tasks/a"
+        );
+    }
 
     #[test]
     fn ids_are_one_segment_whatever_they_hold() {

@@ -327,24 +327,15 @@ impl Misfire {
 impl From<&ScheduleDefinition> for Definition {
     fn from(definition: &ScheduleDefinition) -> Definition {
         let (mut cron, mut dst_rule, mut every, mut anchor_at) = (None, None, None, None);
-        let zone = match &definition.recurrence {
+        match &definition.recurrence {
             RecurrenceSpec::Cron {
-                expression,
-                zone,
-                dst,
-            } => {
-                (cron, dst_rule) = (Some(expression.clone()), Some(*dst));
-                zone
-            }
+                expression, dst, ..
+            } => (cron, dst_rule) = (Some(expression.clone()), Some(*dst)),
             RecurrenceSpec::Interval {
-                every_ms,
-                anchor,
-                zone,
-            } => {
-                (every, anchor_at) = (Some(duration_text(*every_ms)), Some(time_text(*anchor)));
-                zone
-            }
-        };
+                every_ms, anchor, ..
+            } => (every, anchor_at) = (Some(duration_text(*every_ms)), Some(time_text(*anchor))),
+        }
+        let zone = definition.recurrence.zone();
         let action = &definition.action;
         let Payload {
             payload,
@@ -352,7 +343,7 @@ impl From<&ScheduleDefinition> for Definition {
         } = Payload::from(&action.payload);
         Definition {
             cron,
-            time_zone: Some(zone.clone()),
+            time_zone: Some(zone.to_owned()),
             dst: dst_rule,
             every,
             anchor_at,

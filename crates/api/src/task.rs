@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::chain::chain;
 use crate::invalid::not_a_choice;
+use crate::json::object;
 use crate::{
     Duration, Headers, InvalidField, NewChainedTask, Retry, Text, ValidTask, body_of, parse_time,
 };
@@ -61,7 +62,7 @@ pub struct NewTask<'a> {
     /// What happens when it fails.
     #[serde(
         default,
-        deserialize_with = "crate::json::object",
+        deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
     pub retry: Option<Retry>,
@@ -80,7 +81,7 @@ pub struct NewTask<'a> {
     #[serde(
         borrow,
         default,
-        deserialize_with = "crate::json::object",
+        deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(value_type = Option<NewChainedTask<'static>>)]
@@ -89,7 +90,7 @@ pub struct NewTask<'a> {
     #[serde(
         borrow,
         default,
-        deserialize_with = "crate::json::object",
+        deserialize_with = "object",
         skip_serializing_if = "Option::is_none"
     )]
     #[schema(value_type = Option<NewChainedTask<'static>>)]

@@ -63,26 +63,22 @@ impl CompiledDefinition {
 }
 
 fn calendar(definition: &ScheduleDefinition) -> Result<Calendar, DefinitionError> {
+    let zone = Zone::parse(definition.recurrence.zone());
+    // Of two things that are wrong, that with the period is said first.
     let (recurrence, zone) = match &definition.recurrence {
         RecurrenceSpec::Cron {
-            expression,
-            zone,
-            dst,
+            expression, dst, ..
         } => {
-            let zone = Zone::parse(zone)?;
-            (
-                Recurrence::parse(expression, Some(&zone), *dst, ANCHOR_DEFAULT)?,
-                zone,
-            )
+            let zone = zone?;
+            let recurrence = Recurrence::parse(expression, Some(&zone), *dst, ANCHOR_DEFAULT)?;
+            (recurrence, zone)
         }
         RecurrenceSpec::Interval {
-            every_ms,
-            anchor,
-            zone,
-        } => {
-            let interval = Interval::new(*every_ms, *anchor)?;
-            (Recurrence::Interval(interval), Zone::parse(zone)?)
-        }
+            every_ms, anchor, ..
+        } => (
+            Recurrence::Interval(Interval::new(*every_ms, *anchor)?),
+            zone?,
+        ),
     };
     let mut calendar =
         Calendar::new(recurrence).with_exclusions(Exclusions::parse(zone, &definition.exclude)?);

@@ -35,6 +35,17 @@ pub(crate) fn check(expression: &CronExpression, whole: Piece<'_>) -> Result<(),
 }
 
 /// One year of each kind the set has: at most fourteen.
+/// One of the fourteen kinds of years: leap or not, by the weekday that it begins with.
+fn kind_of_year(year: i32) -> usize {
+    let is_leap = days_in_month(year, 2) == 29;
+    let new_year = Date {
+        year,
+        month: 1,
+        day: 1,
+    };
+    usize::from(is_leap) * 7 + usize::from(weekday(new_year.day_number()))
+}
+
 fn sample_years(years: &YearSet) -> Vec<i32> {
     let mut seen = [false; 14];
     let mut samples = Vec::with_capacity(14);
@@ -42,16 +53,7 @@ fn sample_years(years: &YearSet) -> Vec<i32> {
     // Within 400 years every kind occurs; a list is looked through to its end.
     let mut left = 400;
     while let Some(candidate) = year {
-        let leap = usize::from(days_in_month(candidate, 2) == 29);
-        let kind = leap * 7
-            + usize::from(weekday(
-                Date {
-                    year: candidate,
-                    month: 1,
-                    day: 1,
-                }
-                .day_number(),
-            ));
+        let kind = kind_of_year(candidate);
         if !seen[kind] {
             seen[kind] = true;
             samples.push(candidate);

@@ -146,13 +146,7 @@ fn every(duration: Piece<'_>, anchor: Timestamp) -> Result<Interval, CronParseEr
     while !rest.is_empty() {
         let unit_at = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let amount = digits(&rest[..unit_at]).ok_or_else(wrong)?;
-        let unit_ms = match &rest[unit_at..=unit_at] {
-            "d" => 86_400 * SECOND_MS,
-            "h" => 3_600 * SECOND_MS,
-            "m" => 60 * SECOND_MS,
-            "s" => SECOND_MS,
-            _ => return Err(wrong()),
-        };
+        let unit_ms = unit_ms(&rest[unit_at..=unit_at]).ok_or_else(wrong)?;
         let part_ms = i64::try_from(amount)
             .unwrap_or(i64::MAX)
             .saturating_mul(unit_ms);
@@ -160,4 +154,15 @@ fn every(duration: Piece<'_>, anchor: Timestamp) -> Result<Interval, CronParseEr
         rest = &rest[unit_at + 1..];
     }
     Interval::new(every_ms, anchor).map_err(|error| duration.error(error.to_string()))
+}
+
+/// A unit's length in milliseconds.
+fn unit_ms(unit: &str) -> Option<i64> {
+    Some(match unit {
+        "d" => 86_400 * SECOND_MS,
+        "h" => 3_600 * SECOND_MS,
+        "m" => 60 * SECOND_MS,
+        "s" => SECOND_MS,
+        _ => return None,
+    })
 }

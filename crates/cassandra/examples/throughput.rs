@@ -179,7 +179,7 @@ async fn read(store: &Arc<CassandraTimetable>, minute: Timestamp) -> Result<(f64
             let (mut from, until, mut tasks) = (minute, minute.plus_millis(60_000), 0);
             while from < until {
                 let page = store
-                    .read(PartitionId::own(partition), from, until, PAGE_BYTES)
+                    .read(PartitionId::own(partition).range(from, until), PAGE_BYTES)
                     .await?;
                 tasks += page.entries.len();
                 from = page.complete_until;

@@ -23,10 +23,8 @@ const CONNECTIONS_PER_NODE: NonZeroUsize = NonZeroUsize::new(2).expect("two");
 
 /// Opens a session that asks the nodes of the local datacenter, at LOCAL_QUORUM.
 pub(crate) async fn session(config: &CassandraConfig) -> Result<Session, PortError> {
-    let action = format!(
-        "connect to Cassandra at {}",
-        config.contact_points.join(", ")
-    );
+    let places = config.contact_points.join(", ");
+    let action = format!("connect to Cassandra at {places}");
     let handle = profile(config, config.local_datacenter.as_deref()).into_handle();
     let mut builder = SessionBuilder::new()
         .known_nodes(&config.contact_points)
@@ -94,26 +92,19 @@ fn local_datacenter(
     known: &BTreeMap<String, usize>,
     action: &str,
 ) -> Result<String, PortError> {
-    let names = || {
-        known
-            .keys()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let names: Vec<&str> = known.keys().map(String::as_str).collect();
+    let names = names.join(", ");
     let reason = match &config.local_datacenter {
         Some(wanted) if known.contains_key(wanted) => return Ok(wanted.clone()),
         Some(wanted) => {
             format!(
-                "the cluster has no datacenter '{wanted}' (cassandra.local_datacenter); it has {}",
-                names()
+                "the cluster has no datacenter '{wanted}' (cassandra.local_datacenter); it has {names}"
             )
         }
         None => match (known.first_key_value(), known.len()) {
             (Some((only, _)), 1) => return Ok(only.clone()),
             _ => format!(
-                "the cluster has several datacenters ({}); set cassandra.local_datacenter",
-                names()
+                "the cluster has several datacenters ({names}); set cassandra.local_datacenter"
             ),
         },
     };

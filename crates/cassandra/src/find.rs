@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use minutehand_model::{
-    BucketLoad, LogOffset, PartitionId, TaskKey, Timestamp, TimetableEntry, time,
+    BucketLoad, LogOffset, PartitionId, TaskKey, TimeRange, Timestamp, TimetableEntry, time,
 };
 use minutehand_ports::{ErrorClass, PortError};
 use minutehand_record::block;
@@ -166,13 +166,7 @@ impl CassandraTimetable {
         action: &str,
         mut take: impl FnMut(Option<&[u8]>) -> Result<(), PortError>,
     ) -> Result<(), PortError> {
-        let values = (
-            &self.region,
-            number(partition),
-            cql(day),
-            shelf.number(),
-            shard,
-        );
+        let values = self.index_shard((partition, day, shelf), shard);
         let statement = &self.statements.read_index;
         let rows_max = INDEX_ROWS_PER_PAGE;
         fetch_all(self, statement, values, rows_max, action, |rows| {
@@ -229,14 +223,10 @@ impl CassandraTimetable {
     }
 
     /// Counts by minute, from the columns beside the blocks.
-    pub(crate) async fn count_loads(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<BucketLoad>, PortError> {
-        let action = format!("count the tasks of partition {partition} from {from} to {until}");
-        let (from, until) = (first_minute(from), first_minute(until));
+    pub(crate) async fn count_loads(&self, range: TimeRange) -> Result<Vec<BucketLoad>, PortError> {
+        let action = format!("count the tasks of {range}");
+        let partition = range.partition;
+        let (from, until) = (first_minute(range.from), first_minute(range.until));
         if from >= until {
             return Ok(Vec::new());
         }
@@ -273,12 +263,8 @@ impl CassandraTimetable {
             tasks: 0,
             bytes: 0,
         };
-        let values = (
-            &self.region,
-            number(partition),
-            cql(slice.bucket),
-            slice.number,
-        );
+        let bucket = cql(slice.bucket);
+        let values = (&self.region, number(partition), bucket, slice.number);
         let statement = &self.statements.read_loads;
         let count = |value: Option<i32>| u64::from(value.unwrap_or_default().unsigned_abs());
         let mut add = |(tasks, bytes): (Option<i32>, Option<i32>)| {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use minutehand_model::time::DAY_MS;
-use minutehand_model::{LedgerRow, PartitionId, Timestamp};
+use minutehand_model::{LedgerRow, PartitionId, TimeRange, Timestamp};
 use minutehand_ports::{ErrorClass, LEDGER_KEPT_MS, Ledger, PortError};
 use minutehand_record::ledger;
 
@@ -35,17 +35,12 @@ impl Ledger for CassandraTimetable {
         Ok(())
     }
 
-    async fn rows(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<LedgerRow>, PortError> {
-        let action = format!("read the ledger of partition {partition} from {from} to {until}");
+    async fn rows(&self, range: TimeRange) -> Result<Vec<LedgerRow>, PortError> {
+        let action = format!("read the ledger of {range}");
         let mut found = Vec::new();
-        let mut day = day_of(from);
-        while day < until {
-            self.read_ledger_day(partition, day, (from, until), &action, &mut found)
+        let mut day = day_of(range.from);
+        while day < range.until {
+            self.read_ledger_day(range, day, &action, &mut found)
                 .await?;
             day = day.plus_millis(DAY_MS);
         }
@@ -89,18 +84,17 @@ impl CassandraTimetable {
 
     async fn read_ledger_day(
         &self,
-        partition: PartitionId,
+        range: TimeRange,
         day: Timestamp,
-        (from, until): (Timestamp, Timestamp),
         action: &str,
         found: &mut Vec<LedgerRow>,
     ) -> Result<(), PortError> {
         let values = (
             &self.region,
-            number(partition),
+            number(range.partition),
             cql(day),
-            cql(from),
-            cql(until),
+            cql(range.from),
+            cql(range.until),
         );
         let statement = &self.statements.read_ledger;
         fetch_all(self, statement, values, ROWS_PER_PAGE, action, |rows| {

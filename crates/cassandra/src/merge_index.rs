@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use minutehand_model::{PartitionId, Timestamp};
 use minutehand_ports::{ErrorClass, PortError};
+use scylla::value::CqlTimestamp;
 
 use crate::clock;
 use crate::error::failed;
@@ -147,19 +148,23 @@ impl CassandraTimetable {
         Ok(())
     }
 
-    async fn delete_index_shard(
+    /// What names a shard of a generation of the index.
+    pub(crate) fn index_shard(
         &self,
         (partition, day, shelf): (PartitionId, Timestamp, Shelf),
         shard: i16,
+    ) -> (&str, i32, CqlTimestamp, i16, i16) {
+        let (partition, day) = (number(partition), cql(day));
+        (&self.region, partition, day, shelf.number(), shard)
+    }
+
+    async fn delete_index_shard(
+        &self,
+        generation: (PartitionId, Timestamp, Shelf),
+        shard: i16,
         action: &str,
     ) -> Result<(), PortError> {
-        let values = (
-            &self.region,
-            number(partition),
-            cql(day),
-            shelf.number(),
-            shard,
-        );
+        let values = self.index_shard(generation, shard);
         let answer = self
             .session
             .execute_unpaged(&self.statements.delete_index, values)

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use futures::stream::FuturesOrdered;
 use futures::{StreamExt, future};
-use minutehand_model::{PartitionId, SetAside, Timestamp, TimetablePage, time};
+use minutehand_model::{PartitionId, SetAside, TimeRange, Timestamp, TimetablePage, time};
 use minutehand_ports::{ErrorClass, PortError};
 use minutehand_record::block;
 use scylla::response::PagingState;
@@ -57,12 +57,15 @@ struct Decoded {
 impl CassandraTimetable {
     pub(crate) async fn read_page(
         &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
+        range: TimeRange,
         bytes_max: usize,
     ) -> Result<TimetablePage, PortError> {
-        let action = format!("read the timetable of partition {partition} from {from} to {until}");
+        let TimeRange {
+            partition,
+            from,
+            until,
+        } = range;
+        let action = format!("read the timetable of {range}");
         let page = TimetablePage {
             complete_until: until,
             ..TimetablePage::default()

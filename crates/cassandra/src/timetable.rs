@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use minutehand_model::{
-    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry,
-    TimetablePage,
+    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, TaskKey, TimeRange, Timestamp,
+    TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{ErrorClass, PortError, Timetable};
 use scylla::client::session::Session;
@@ -122,14 +122,8 @@ impl Timetable for CassandraTimetable {
         self.write(blocks).await
     }
 
-    async fn read(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-        bytes_max: usize,
-    ) -> Result<TimetablePage, PortError> {
-        self.read_page(partition, from, until, bytes_max).await
+    async fn read(&self, range: TimeRange, bytes_max: usize) -> Result<TimetablePage, PortError> {
+        self.read_page(range, bytes_max).await
     }
 
     async fn find(
@@ -157,13 +151,8 @@ impl Timetable for CassandraTimetable {
         }
     }
 
-    async fn loads(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<BucketLoad>, PortError> {
-        self.count_loads(partition, from, until).await
+    async fn loads(&self, range: TimeRange) -> Result<Vec<BucketLoad>, PortError> {
+        self.count_loads(range).await
     }
 
     /// Rows expire by themselves; this only forgets what was remembered about them.

@@ -12,8 +12,8 @@ use minutehand_crontab::{
 use minutehand_model::limits::JITTER_MS_MAX;
 use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
-    ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, Precision,
-    QueueName, RecurrenceSpec, RetryPolicy, ScheduleDefinition, ScheduleId,
+    ActionTemplate, DstRule, Guarantee, MisfirePolicy, MisfireRule, OverlapPolicy, QueueName,
+    RecurrenceSpec, RetryPolicy, ScheduleDefinition, ScheduleId,
 };
 use serde_json::Value;
 
@@ -287,15 +287,10 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
         pause_on_failure: false,
         run_timeout_ms: None,
         action: ActionTemplate {
-            queue: queue.clone(),
-            payload: payload(entry),
             headers: std::iter::once(executor).chain(user).collect(),
             retry: RetryPolicy::NEVER,
             guarantee: Guarantee::AtMostOnce,
-            precision: Precision::Normal,
-            priority: Default::default(),
-            order_key: None,
-            verbatim: None,
+            ..ActionTemplate::new(queue.clone(), payload(entry))
         },
     };
     (kind, definition)

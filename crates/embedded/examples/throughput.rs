@@ -240,9 +240,7 @@ async fn many_stored(folder: &Path) {
     let begin = Instant::now();
     let page = Timetable::read(
         &*store,
-        P0,
-        start,
-        start.plus_millis(600 * 60_000),
+        P0.range(start, start.plus_millis(600 * 60_000)),
         usize::MAX,
     )
     .await

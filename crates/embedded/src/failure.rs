@@ -43,13 +43,18 @@ impl Failure {
             // The database has told the log what it was; here only what is true now can be found
             // out.
             fjall::Error::Poisoned => of_background(folder),
-            other => Failure {
-                what: format!("a commit failed: {other:?}"),
-                remedy: LOOK,
-                is_full: false,
-                doubts_tables: true,
-            },
+            other => unexplained(format!("a commit failed: {other:?}")),
         }
+    }
+}
+
+/// A failure of which nobody knows what would mend it.
+fn unexplained(what: String) -> Failure {
+    Failure {
+        what,
+        remedy: LOOK,
+        is_full: false,
+        doubts_tables: true,
     }
 }
 
@@ -89,12 +94,7 @@ fn of_background(folder: &Path) -> Failure {
                 doubts_tables: false,
             }
         }
-        _ => Failure {
-            what: format!("{BEGIN}, for a reason that the log names"),
-            remedy: LOOK,
-            is_full: false,
-            doubts_tables: true,
-        },
+        _ => unexplained(format!("{BEGIN}, for a reason that the log names")),
     }
 }
 

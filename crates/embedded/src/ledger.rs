@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use minutehand_model::{LedgerRow, PartitionId, Timestamp};
+use minutehand_model::{LedgerRow, PartitionId, TimeRange, Timestamp};
 use minutehand_ports::{LEDGER_MINUTES_MAX, Ledger, PortError};
 use minutehand_record::ledger;
 
@@ -58,19 +58,12 @@ impl Ledger for EmbeddedStore {
         .await
     }
 
-    async fn rows(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<LedgerRow>, PortError> {
-        let action = format!("read the ledger of partition {partition} from {from} to {until}");
-        self.shared().log(partition, &action)?;
+    async fn rows(&self, range: TimeRange) -> Result<Vec<LedgerRow>, PortError> {
+        let action = format!("read the ledger of {range}");
+        self.shared().log(range.partition, &action)?;
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        self.read(&action, move || {
-            read_rows(&spaces, &shared, partition, from, until)
-        })
-        .await
+        self.read(&action, move || read_rows(&spaces, &shared, range))
+            .await
     }
 }
 
@@ -116,22 +109,17 @@ fn oldest_rows(spaces: &Spaces, partition: PartitionId) -> fjall::Result<(Vec<Ve
 }
 
 /// A row that cannot be understood is passed over and noted.
-fn read_rows(
-    spaces: &Spaces,
-    shared: &Shared,
-    partition: PartitionId,
-    from: Timestamp,
-    until: Timestamp,
-) -> fjall::Result<Vec<LedgerRow>> {
+fn read_rows(spaces: &Spaces, shared: &Shared, range: TimeRange) -> fjall::Result<Vec<LedgerRow>> {
+    let partition = range.partition;
     let lost =
         |lost: Lost| shared.note_lost(&format!("the ledger of partition {partition}"), &lost);
-    let range = scan::rows(
+    let stored = scan::rows(
         &spaces.ledger,
-        keys::minute(partition, from, 0),
-        keys::minute(partition, until, 0),
+        keys::minute(partition, range.from, 0),
+        keys::minute(partition, range.until, 0),
     );
     let mut rows = Vec::new();
-    for row in range.readable(lost) {
+    for row in stored.readable(lost) {
         let (_, value) = row?;
         match ledger::decode(&value.into()) {
             Ok(row) => rows.push(row),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BytesMut};
+use minutehand_record::put_varint;
 
 /// Disjoint ranges that do not touch: start to end (exclusive).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,14 +105,6 @@ impl Ranges {
         }
         Some(ranges)
     }
-}
-
-fn put_varint(buffer: &mut BytesMut, mut number: u64) {
-    while number >= 0x80 {
-        buffer.put_u8(number as u8 | 0x80);
-        number >>= 7;
-    }
-    buffer.put_u8(number as u8);
 }
 
 fn varint(bytes: &mut &[u8]) -> Option<u64> {

@@ -116,19 +116,10 @@ impl State {
         if count > 0 {
             log.log_end = log.log_end.plus(u64::from(count));
             let row = packed.seal(appended_at);
-            writes.insert(
-                &self.spaces.log,
-                keys::log_row(partition, first, count),
-                row.clone(),
-            );
-            rows.0.push((
-                partition,
-                TailRow {
-                    first,
-                    end: log.log_end,
-                    row,
-                },
-            ));
+            let key = keys::log_row(partition, first, count);
+            writes.insert(&self.spaces.log, key, row.clone());
+            let end = log.log_end;
+            rows.0.push((partition, TailRow { first, end, row }));
         }
         (first, appended_at)
     }
@@ -195,11 +186,8 @@ impl State {
         for (queue, partition, group) in std::mem::take(&mut self.changed_groups) {
             let view = self.shared.queue(&queue);
             if let Some(row) = view.group_row(partition, &group, (self.now)()) {
-                writes.insert(
-                    &self.spaces.groups,
-                    keys::group(&queue, partition, &group),
-                    row,
-                );
+                let key = keys::group(&queue, partition, &group);
+                writes.insert(&self.spaces.groups, key, row);
             }
             if let Some((kept_from, below)) = view.consumed(partition) {
                 self.forget_batches(writes, &queue, partition, kept_from, below);
@@ -211,11 +199,8 @@ impl State {
                 .get(&queue)
                 .map_or(0, |lanes| lanes[partition.index()]);
             let kept_from = self.shared.queue(&queue).kept_from(partition);
-            writes.insert(
-                &self.spaces.lanes,
-                keys::lane(&queue, partition),
-                pair(next, kept_from),
-            );
+            let key = keys::lane(&queue, partition);
+            writes.insert(&self.spaces.lanes, key, pair(next, kept_from));
         }
         self.forget_outcomes(writes);
         self.tidy_successes(writes)
@@ -312,11 +297,7 @@ impl State {
             writes.remove(&self.spaces.outcomes, keys::outcome(key, number_value));
             self.history.oldest = number_value + 1;
         }
-        let oldest = self.history.oldest;
-        writes.insert(
-            &self.spaces.meta,
-            "history",
-            pair(self.history.next, oldest),
-        );
+        let history = pair(self.history.next, self.history.oldest);
+        writes.insert(&self.spaces.meta, "history", history);
     }
 }

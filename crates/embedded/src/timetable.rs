@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use minutehand_model::{
-    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, SetAside, TaskKey, Timestamp,
-    TimetableEntry, TimetablePage,
+    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, SetAside, TaskKey, TimeRange,
+    Timestamp, TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{ErrorClass, PortError, Timetable};
 use minutehand_record::{block, revision};
@@ -46,10 +46,7 @@ impl Timetable for EmbeddedStore {
             .read(&action, move || Ok(encode_all(&blocks, with_index)))
             .await?;
         for rows in encoded {
-            let bytes = rows
-                .iter()
-                .map(|row| row.value.len() + row.index.len() * 64)
-                .sum();
+            let bytes = rows.iter().map(BlockRows::bytes).sum();
             self.submit(action.clone(), bytes, false, move |state, writes| {
                 write_rows(state, writes, rows);
                 Ok(Applied::now(()))
@@ -59,18 +56,12 @@ impl Timetable for EmbeddedStore {
         Ok(())
     }
 
-    async fn read(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-        bytes_max: usize,
-    ) -> Result<TimetablePage, PortError> {
-        let action = format!("read the timetable of partition {partition} from {from} to {until}");
-        self.shared().log(partition, &action)?;
+    async fn read(&self, range: TimeRange, bytes_max: usize) -> Result<TimetablePage, PortError> {
+        let action = format!("read the timetable of {range}");
+        self.shared().log(range.partition, &action)?;
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
         self.read(&action, move || {
-            read_page(&spaces, &shared, partition, from, until, bytes_max)
+            read_page(&spaces, &shared, range, bytes_max)
         })
         .await
     }
@@ -115,19 +106,12 @@ impl Timetable for EmbeddedStore {
         Ok(found)
     }
 
-    async fn loads(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<BucketLoad>, PortError> {
-        let action = format!("count the tasks of partition {partition} from {from} to {until}");
-        self.shared().log(partition, &action)?;
+    async fn loads(&self, range: TimeRange) -> Result<Vec<BucketLoad>, PortError> {
+        let action = format!("count the tasks of {range}");
+        self.shared().log(range.partition, &action)?;
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        self.read(&action, move || {
-            loads(&spaces, &shared, partition, from, until)
-        })
-        .await
+        self.read(&action, move || loads(&spaces, &shared, range))
+            .await
     }
 
     async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError> {
@@ -271,12 +255,7 @@ fn encode_block(block: &Block, with_index: bool) -> BlockRows {
         |entry: &TimetableEntry| keys::task_entry(partition, entry.key, entry.due, entry.offset);
     BlockRows {
         partition,
-        key: BlockKey {
-            first_due: block.first_due(),
-            first_offset: block.first_offset,
-            last_offset: block.last_offset,
-            content: xxh3_64(&value),
-        },
+        key: block_key(block, &value),
         value,
         load: load.into(),
         index: if with_index {
@@ -284,6 +263,22 @@ fn encode_block(block: &Block, with_index: bool) -> BlockRows {
         } else {
             Vec::new()
         },
+    }
+}
+
+fn block_key(block: &Block, content: &[u8]) -> BlockKey {
+    BlockKey {
+        first_due: block.first_due(),
+        first_offset: block.first_offset,
+        last_offset: block.last_offset,
+        content: xxh3_64(content),
+    }
+}
+
+impl BlockRows {
+    /// About how many bytes are written for it.
+    fn bytes(&self) -> usize {
+        self.value.len() + self.index.len() * 64
     }
 }
 
@@ -315,11 +310,14 @@ fn position(partition: PartitionId, key: &BlockKey) -> String {
 fn read_page(
     spaces: &Spaces,
     shared: &Shared,
-    partition: PartitionId,
-    from: Timestamp,
-    until: Timestamp,
+    range: TimeRange,
     bytes_max: usize,
 ) -> fjall::Result<TimetablePage> {
+    let TimeRange {
+        partition,
+        from,
+        until,
+    } = range;
     let mut page = TimetablePage {
         complete_until: until,
         ..TimetablePage::default()
@@ -460,14 +458,9 @@ fn find(
     Ok((found.into_values().collect(), is_whole.get()))
 }
 
-fn loads(
-    spaces: &Spaces,
-    shared: &Shared,
-    partition: PartitionId,
-    from: Timestamp,
-    until: Timestamp,
-) -> fjall::Result<Vec<BucketLoad>> {
-    let (from, until) = (first_minute(from), first_minute(until));
+fn loads(spaces: &Spaces, shared: &Shared, range: TimeRange) -> fjall::Result<Vec<BucketLoad>> {
+    let partition = range.partition;
+    let (from, until) = (first_minute(range.from), first_minute(range.until));
     let mut loads: Vec<BucketLoad> = Vec::new();
     if from >= until {
         return Ok(loads);

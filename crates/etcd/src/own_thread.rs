@@ -23,9 +23,7 @@ pub(crate) async fn on_own_thread<T: Send + 'static>(
 ) -> io::Result<(T, OwnThread)> {
     let (stop, stopped) = oneshot::channel();
     let (tell, told) = oneshot::channel();
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime_of_one_thread()?;
     let work = async move {
         let mut stopped = stopped;
         tokio::select! {
@@ -45,6 +43,11 @@ pub(crate) async fn on_own_thread<T: Send + 'static>(
         .await
         .map_err(|_| io::Error::other(format!("the thread `{name}` panicked")))?;
     Ok((made, OwnThread { _stop: stop }))
+}
+
+fn runtime_of_one_thread() -> io::Result<runtime::Runtime> {
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_all().build()
 }
 
 #[cfg(test)]

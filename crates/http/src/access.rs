@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use minutehand_api::{Duration, ProblemKind, QueueAction, ScheduleAction, parse_queue, routes};
@@ -99,8 +99,8 @@ fn grant_of(parts: &Parts) -> Grant {
 pub(crate) struct Scoped {
     pub(crate) namespace: Namespace,
     pub(crate) grant: Grant,
-    /// The parameter `key`: with the id in the path it names a task or a schedule.
-    order_key: Option<String>,
+    /// Where the parameters of its query are, once somebody asks for them.
+    uri: Uri,
     params: Vec<(String, String)>,
 }
 
@@ -130,7 +130,7 @@ impl FromRequestParts<Arc<Api>> for Scoped {
         Ok(Scoped {
             namespace,
             grant,
-            order_key: parameter(&parts.uri, KEY),
+            uri: parts.uri.clone(),
             params,
         })
     }
@@ -142,9 +142,15 @@ impl Scoped {
         find(&self.params, "id")
     }
 
-    /// The key that a task or a schedule was created with.
+    /// The parameters of its query.
+    pub(crate) fn params(&self, known: &[&str]) -> Result<Params, Problem> {
+        Params::parse(&self.uri, known)
+    }
+
+    /// The key that a task or a schedule was created with: with the id in the path it names it.
     pub(crate) fn order_key(&self) -> Result<Option<OrderKey>, Problem> {
-        let key = self.order_key.as_deref().map(minutehand_api::parse_key);
+        let key = parameter(&self.uri, KEY);
+        let key = key.as_deref().map(minutehand_api::parse_key);
         Ok(key.transpose()?)
     }
 
@@ -244,7 +250,7 @@ fn find<'a>(params: &'a [(String, String)], name: &str) -> Result<&'a str, Probl
 pub(crate) const KEY: &str = "key";
 
 /// One parameter of a query, decoded; `None` when it is not given.
-fn parameter(uri: &axum::http::Uri, name: &str) -> Option<String> {
+fn parameter(uri: &Uri, name: &str) -> Option<String> {
     let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
     let found = query.0.into_iter().find(|(known, _)| known == name);
     found.map(|(_, value)| value)
@@ -256,7 +262,7 @@ pub(crate) struct Params {
 }
 
 impl Params {
-    pub(crate) fn parse(parts: &axum::http::Uri, known: &[&str]) -> Result<Params, Problem> {
+    pub(crate) fn parse(parts: &Uri, known: &[&str]) -> Result<Params, Problem> {
         let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(parts);
         let axum::extract::Query(given) = query.map_err(|error| {
             let given = minutehand_api::json::shortened(parts.query().unwrap_or_default());

@@ -44,7 +44,7 @@ use crate::routes::{
         partitions::skip,
         operations::metrics, operations::live, operations::ready, operations::openapi,
     ),
-    components(schemas(minutehand_api::Problem)),
+    components(schemas(minutehand_api::Problem, minutehand_api::LeasesAnswered)),
 )]
 struct Description;
 

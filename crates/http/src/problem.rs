@@ -182,6 +182,21 @@ problems! {
     RevisionMismatch { "412": "The schedule is at another revision", }
 }
 
+/// What operations that change a schedule may be answered with.
+pub(crate) struct RevisionRefused;
+
+impl IntoResponses for RevisionRefused {
+    fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
+        let sets = [
+            NotFound::responses(),
+            Conflict::responses(),
+            RevisionMismatch::responses(),
+            Refused::responses(),
+        ];
+        sets.into_iter().flatten().collect()
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status_code();

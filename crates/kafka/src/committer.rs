@@ -86,6 +86,18 @@ struct Tail {
     follow_ups: u64,
 }
 
+impl Tail {
+    /// A tail in which nothing lies below an offset.
+    const fn without_records(end: u64) -> Tail {
+        Tail {
+            checkpoint: None,
+            epoch: Epoch(0),
+            end,
+            follow_ups: 0,
+        }
+    }
+}
+
 /// What was looked at, and made ready, before the partition is opened.
 struct Peeked {
     tail: Tail,
@@ -311,13 +323,7 @@ impl Committer {
         let starts = TAIL_RECORDS.map(|count| high.saturating_sub(count).max(low));
         for start in starts.into_iter().chain([low]) {
             let records = tail::read_from(&self.client, &reader, topic, self.partition, start)?;
-            let nothing = Tail {
-                checkpoint: None,
-                epoch: Epoch(0),
-                end: start,
-                follow_ups: 0,
-            };
-            let found = self.understand(nothing, &records);
+            let found = self.understand(Tail::without_records(start), &records);
             if start == low
                 || found
                     .as_ref()
@@ -327,12 +333,7 @@ impl Committer {
                 return Ok(found);
             }
         }
-        Ok(Ok(Tail {
-            checkpoint: None,
-            epoch: Epoch(0),
-            end: low,
-            follow_ups: 0,
-        }))
+        Ok(Ok(Tail::without_records(low)))
     }
 
     /// Takes in what has come since.
@@ -351,14 +352,7 @@ impl Committer {
             tail.end = record.offset + 1;
             tail.follow_ups = tail.follow_ups.max(record.follow_ups.unwrap_or(0));
             let Some(value) = &record.value else { continue };
-            let place = || {
-                format!(
-                    "{}[{}] at offset {}",
-                    self.client.names().checkpoints,
-                    self.partition,
-                    record.offset
-                )
-            };
+            let place = || self.place_of(record);
             if record.key == checkpoint_key.as_bytes() {
                 let checkpoint = minutehand_record::checkpoint::decode(value)
                     .map_err(|error| format!("the checkpoint in {}: {error}", place()))?;
@@ -374,6 +368,12 @@ impl Committer {
             }
         }
         Ok(tail)
+    }
+
+    /// Where a record stands, for an operator.
+    fn place_of(&self, record: &Stored) -> String {
+        let topic = &self.client.names().checkpoints;
+        format!("{topic}[{}] at offset {}", self.partition, record.offset)
     }
 
     /// Writes down that this epoch has been opened, before anything is done under it, and how far

@@ -230,18 +230,7 @@ impl KafkaConfig {
             .set("reconnect.backoff.max.ms", "1000")
             .set("security.protocol", self.protocol())
             .set_log_level(RDKafkaLogLevel::Warning);
-        if self.tls.enabled {
-            let files = [
-                ("ssl.ca.location", &self.tls.ca_file),
-                ("ssl.certificate.location", &self.tls.cert_file),
-                ("ssl.key.location", &self.tls.key_file),
-            ];
-            for (key, file) in files {
-                if let Some(file) = file {
-                    config.set(key, file.to_string_lossy());
-                }
-            }
-        }
+        self.set_tls(&mut config);
         if let Some(mechanism) = self.sasl_mechanism.registered() {
             let (username, password) = self.login.credentials().unwrap_or_default();
             config
@@ -250,6 +239,19 @@ impl KafkaConfig {
                 .set("sasl.password", password);
         }
         config
+    }
+
+    fn set_tls(&self, config: &mut ClientConfig) {
+        let files = [
+            ("ssl.ca.location", &self.tls.ca_file),
+            ("ssl.certificate.location", &self.tls.cert_file),
+            ("ssl.key.location", &self.tls.key_file),
+        ];
+        for (key, file) in files.into_iter().filter(|_| self.tls.enabled) {
+            if let Some(file) = file {
+                config.set(key, file.to_string_lossy());
+            }
+        }
     }
 
     fn producer(&self) -> ClientConfig {

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use minutehand_model::Timestamp;
 use minutehand_ports::{ErrorClass, PortError};
-use rdkafka::ClientContext;
 use rdkafka::Message;
 use rdkafka::admin::AdminOptions;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext};
 use rdkafka::{Offset, TopicPartitionList};
 
 use std::cell::RefCell;
@@ -88,6 +88,18 @@ pub struct RawProducer {
     timeout: Duration,
 }
 
+/// What sends many records of others, and tells of none that has arrived.
+fn appender(client: &Client) -> ClientConfig {
+    // As large as the topics take: others may send more than our own producers do.
+    let bytes_max = minutehand_model::limits::TOPIC_RECORD_BYTES_MAX.to_string();
+    let mut config = client.config().appender();
+    config
+        .set("delivery.report.only.error", "true")
+        .set("linger.ms", "5")
+        .set("message.max.bytes", bytes_max);
+    config
+}
+
 impl RawProducer {
     /// A producer; with `transactional_id` every record must lie between `begin` and `commit`.
     ///
@@ -95,20 +107,10 @@ impl RawProducer {
     /// When it cannot be set up.
     pub fn open(client: &Client, transactional_id: Option<&str>) -> Result<RawProducer, PortError> {
         let counts = Counts::default();
-        let mut config = match transactional_id {
+        let config = match transactional_id {
             Some(id) => client.config().transactional(id),
-            None => client.config().appender(),
+            None => appender(client),
         };
-        if transactional_id.is_none() {
-            config
-                .set("delivery.report.only.error", "true")
-                .set("linger.ms", "5");
-            // As large as the topics take: others may send more than our own producers do.
-            config.set(
-                "message.max.bytes",
-                minutehand_model::limits::TOPIC_RECORD_BYTES_MAX.to_string(),
-            );
-        }
         let failed = |error| port_error("set up a producer", error);
         let producer: BaseProducer<Counts> =
             config.create_with_context(counts.clone()).map_err(failed)?;

@@ -127,16 +127,7 @@ impl Reader {
         if state.is_running {
             return;
         }
-        let worker = Worker {
-            client: Arc::clone(&self.client),
-            shared: Arc::clone(&self.shared),
-            standing: Standing::new(&self.client, self.shared.partition),
-            skips: Skips::default(),
-            is_at_end: false,
-            hole_until: None,
-            undecided_since: None,
-            latest: Timestamp::MIN,
-        };
+        let worker = Worker::new(&self.client, &self.shared);
         let name = format!("log-{}", self.shared.partition);
         match std::thread::Builder::new()
             .name(name)
@@ -244,6 +235,19 @@ enum Served {
 }
 
 impl Worker {
+    fn new(client: &Arc<Client>, shared: &Arc<Shared>) -> Worker {
+        Worker {
+            client: Arc::clone(client),
+            shared: Arc::clone(shared),
+            standing: Standing::new(client, shared.partition),
+            skips: Skips::default(),
+            is_at_end: false,
+            hole_until: None,
+            undecided_since: None,
+            latest: Timestamp::MIN,
+        }
+    }
+
     fn run(mut self) {
         let mut backoff = Backoff::new(PAUSES);
         loop {

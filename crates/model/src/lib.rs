@@ -28,6 +28,7 @@ pub mod state;
 pub mod task;
 pub mod tick;
 pub mod time;
+pub mod time_range;
 pub mod timetable;
 pub mod verbatim;
 
@@ -60,5 +61,6 @@ pub use state::{Phase, RunCancel, ScheduleStatus, Stopping, TaskState};
 pub use task::{Origin, Task, TaskKey};
 pub use tick::{Publication, ScheduleStateChange, SetAside, StopRequest, Tick};
 pub use time::Timestamp;
+pub use time_range::TimeRange;
 pub use timetable::{Block, BucketLoad, Fact, RevisionEntry, TimetableEntry, TimetablePage};
 pub use verbatim::{RecordKey, Verbatim};

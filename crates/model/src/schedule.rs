@@ -37,6 +37,15 @@ pub enum RecurrenceSpec {
     },
 }
 
+impl RecurrenceSpec {
+    /// The IANA zone of its times and exclusions.
+    pub fn zone(&self) -> &str {
+        match self {
+            RecurrenceSpec::Cron { zone, .. } | RecurrenceSpec::Interval { zone, .. } => zone,
+        }
+    }
+}
+
 /// What each occurrence runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionTemplate {
@@ -62,30 +71,33 @@ pub struct ActionTemplate {
 }
 
 impl ActionTemplate {
-    /// The first attempt of a task that runs it.
-    pub fn into_task(self, namespace: Namespace, id: TaskId, due: Timestamp) -> Task {
-        let ActionTemplate {
-            order_key,
+    /// What every action has; the rest is as where nothing else is asked for.
+    pub fn new(queue: QueueName, payload: Bytes) -> ActionTemplate {
+        ActionTemplate {
+            order_key: None,
             queue,
             payload,
-            headers,
-            retry,
-            guarantee,
-            precision,
-            priority,
-            verbatim,
-        } = self;
-        let task = Task::new(namespace, id, queue, due);
+            headers: Vec::new(),
+            retry: RetryPolicy::default(),
+            guarantee: Guarantee::default(),
+            precision: Precision::default(),
+            priority: Priority::default(),
+            verbatim: None,
+        }
+    }
+
+    /// The first attempt of a task that runs it.
+    pub fn into_task(self, namespace: Namespace, id: TaskId, due: Timestamp) -> Task {
         Task {
-            order_key,
-            payload,
-            headers,
-            retry,
-            guarantee,
-            precision,
-            priority,
-            verbatim,
-            ..task
+            order_key: self.order_key,
+            payload: self.payload,
+            headers: self.headers,
+            retry: self.retry,
+            guarantee: self.guarantee,
+            precision: self.precision,
+            priority: self.priority,
+            verbatim: self.verbatim,
+            ..Task::new(namespace, id, self.queue, due)
         }
     }
 }

@@ -52,22 +52,16 @@ impl Timestamp {
     /// RFC 3339 in UTC with milliseconds, as ASCII: `2026-11-23T16:00:00.000Z`. `None` outside the
     /// years 0 to 9999.
     pub fn to_rfc3339(self) -> Option<[u8; 24]> {
-        let Civil {
-            year,
-            month,
-            day,
-            second_of_day,
-            millis,
-        } = Civil::from_millis(self.0)?;
+        let civil = Civil::from_millis(self.0)?;
         let mut text = *b"0000-00-00T00:00:00.000Z";
         let fields = [
-            (0, 4, year),
-            (5, 2, month),
-            (8, 2, day),
-            (11, 2, second_of_day / 3600),
-            (14, 2, second_of_day / 60 % 60),
-            (17, 2, second_of_day % 60),
-            (20, 3, millis),
+            (0, 4, civil.year),
+            (5, 2, civil.month),
+            (8, 2, civil.day),
+            (11, 2, civil.hour()),
+            (14, 2, civil.minute()),
+            (17, 2, civil.second()),
+            (20, 3, civil.millis),
         ];
         for (at, digits, value) in fields {
             let mut rest = value;
@@ -97,14 +91,10 @@ impl fmt::Display for Timestamp {
             year,
             month,
             day,
-            second_of_day,
             millis,
+            ..
         } = civil;
-        let (hour, minute, second) = (
-            second_of_day / 3600,
-            second_of_day / 60 % 60,
-            second_of_day % 60,
-        );
+        let (hour, minute, second) = (civil.hour(), civil.minute(), civil.second());
         write!(
             f,
             "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
@@ -139,6 +129,18 @@ impl Civil {
             second_of_day: in_day / SECOND_MS,
             millis: in_day % SECOND_MS,
         })
+    }
+
+    const fn hour(&self) -> i64 {
+        self.second_of_day / 3600
+    }
+
+    const fn minute(&self) -> i64 {
+        self.second_of_day / 60 % 60
+    }
+
+    const fn second(&self) -> i64 {
+        self.second_of_day % 60
     }
 }
 

@@ -11,5 +11,9 @@ mod owner;
 
 pub use clock::{Clock, SystemClock};
 pub use gateway::*;
+/// The edition of the time zone database that schedules are computed by.
+pub use minutehand_calendar::tzdb_version;
+/// What owners are told, and what they say of themselves.
+pub use minutehand_engine::{Config as EngineConfig, Phase, StopReason};
 pub use node::Node;
 pub use owner::{Ended, Owner, OwnerHandle, OwnerStatus, OwnerStores, Owners};

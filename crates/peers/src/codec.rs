@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use minutehand_engine::{KnownSchedule, KnownState, KnownTask};
-use minutehand_model::{LogOffset, PartitionId, Place, QueueName, TaskKey, Timestamp};
+use minutehand_model::{LogOffset, PartitionId, QueueName, TaskKey, Timestamp};
 use minutehand_record::DecodeError;
 use minutehand_record::{revision, schedule_state};
 
-use crate::message::{KnownScheduleMessage, KnownTaskMessage, NextMessage, PlaceMessage};
+use crate::message::{KnownScheduleMessage, KnownTaskMessage, NextMessage};
 
 /// Bytes that are not what they were taken for.
 pub(crate) fn fault(what: &'static str, reason: impl Into<String>) -> DecodeError {
@@ -28,20 +28,6 @@ pub(crate) fn key(what: &'static str, bytes: &[u8]) -> Result<TaskKey, DecodeErr
         )
     })?;
     Ok(TaskKey(u128::from_be_bytes(array)))
-}
-
-pub(crate) fn place_message(place: Place) -> PlaceMessage {
-    PlaceMessage {
-        due_ms: place.due.as_millis(),
-        offset: place.offset.bits(),
-    }
-}
-
-pub(crate) fn place(message: PlaceMessage) -> Result<Place, DecodeError> {
-    Ok(Place {
-        due: Timestamp::from_millis(message.due_ms),
-        offset: offset(message.offset)?,
-    })
 }
 
 pub(crate) fn offset(bits: u64) -> Result<LogOffset, DecodeError> {

@@ -17,6 +17,7 @@ mod message;
 mod peer;
 mod remote;
 mod status;
+mod status_message;
 mod token;
 mod wire;
 

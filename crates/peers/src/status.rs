@@ -5,11 +5,14 @@ use minutehand_engine::Phase;
 use minutehand_model::{Epoch, Frontier, Gap, PartitionId, Stretch, Timestamp};
 use minutehand_node::OwnerStatus;
 use minutehand_record::DecodeError;
+use minutehand_record::frontier::{GapMessage, PlaceMessage, StretchMessage};
 use prost::Message;
 
 use crate::FRAME_BYTES_MAX;
-use crate::codec::{self, fault, offset, place, place_message, size};
-use crate::message::{GapMessage, StatusFrameMessage, StatusMessage, StretchMessage};
+use crate::codec::{self, fault, offset, size};
+use crate::status_message::{
+    BacklogPart, LedgerPart, MemoryPart, OwnerPart, ProgressPart, StatusFrameMessage, StatusMessage,
+};
 
 const WHAT: &str = "status frame";
 
@@ -80,96 +83,94 @@ impl StatusFrame {
 }
 
 fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
-    let gap = |gap: &Gap| GapMessage {
-        after: place_message(gap.after),
-        through: place_message(gap.through),
-        from_offset: gap.from_offset.bits(),
-    };
-    let stretch = |stretch: &Stretch| StretchMessage {
-        after: place_message(stretch.after),
-        through: place_message(stretch.through),
-    };
     let phase = PHASES.iter().position(|phase| *phase == status.phase);
+    let phase = phase.and_then(|phase| u32::try_from(phase).ok());
+    let Frontier {
+        head,
+        gaps,
+        backlog,
+    } = &status.frontier;
     StatusMessage {
-        partition: partition.bits(),
-        phase: phase
-            .and_then(|phase| u32::try_from(phase).ok())
-            .unwrap_or(u32::MAX),
-        epoch: status.epoch.0,
-        applied: status.applied.bits(),
-        head: Some(place_message(status.frontier.head)),
-        gaps: status.frontier.gaps.iter().map(gap).collect(),
-        backlog: status.frontier.backlog.iter().map(stretch).collect(),
-        replay_from: status.replay_from.bits(),
-        tick: status.tick,
-        set_aside: status.set_aside,
-        log_end: status.log_end.bits(),
-        loaded_until_ms: status.loaded_until.as_millis(),
-        near_tasks: status.near_tasks as u64,
-        near_bytes: status.near_bytes as u64,
-        pending_entries: status.pending_entries as u64,
-        backlog_tasks: status.backlog_tasks as u64,
-        backlog_oldest_ms: status.backlog_oldest.map(Timestamp::as_millis),
-        backlog_is_partly_unread: status.backlog_is_partly_unread,
-        memory_bytes: status.memory_bytes as u64,
-        stop_reason: status.stop_reason.clone(),
-        closed_before_ms: status.closed_before.map(Timestamp::as_millis),
-        minutes_given_up: status.minutes_given_up,
+        owner: OwnerPart {
+            partition: partition.bits(),
+            phase: phase.unwrap_or(u32::MAX),
+            epoch: status.epoch.0,
+            stop_reason: status.stop_reason.clone(),
+        },
+        progress: ProgressPart {
+            applied: status.applied.bits(),
+            head: Some((*head).into()),
+            gaps: gaps.iter().map(Into::into).collect(),
+            replay_from: status.replay_from.bits(),
+            tick: status.tick,
+            log_end: status.log_end.bits(),
+            loaded_until_ms: status.loaded_until.as_millis(),
+            set_aside: status.set_aside,
+        },
+        memory: MemoryPart {
+            near_tasks: status.near_tasks as u64,
+            near_bytes: status.near_bytes as u64,
+            pending_entries: status.pending_entries as u64,
+            memory_bytes: status.memory_bytes as u64,
+        },
+        backlog: BacklogPart {
+            stretches: backlog.iter().map(Into::into).collect(),
+            tasks: status.backlog_tasks as u64,
+            oldest_ms: status.backlog_oldest.map(Timestamp::as_millis),
+            is_partly_unread: status.backlog_is_partly_unread,
+        },
+        ledger: LedgerPart {
+            closed_before_ms: status.closed_before.map(Timestamp::as_millis),
+            minutes_given_up: status.minutes_given_up,
+        },
     }
 }
 
 fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeError> {
-    let gap = |gap: GapMessage| -> Result<Gap, DecodeError> {
-        let from_offset = offset(gap.from_offset)?;
-        Ok(Gap {
-            after: place(gap.after)?,
-            through: place(gap.through)?,
-            from_offset,
-        })
-    };
-    let stretch = |stretch: StretchMessage| -> Result<Stretch, DecodeError> {
-        Ok(Stretch {
-            after: place(stretch.after)?,
-            through: place(stretch.through)?,
-        })
-    };
-    let phase = PHASES
-        .get(size(WHAT, "phase", message.phase.into())?)
-        .copied();
-    let phase = phase.ok_or_else(|| fault(WHAT, format!("unknown phase {}", message.phase)))?;
-    let head = place(message.head.ok_or_else(|| fault(WHAT, "head is missing"))?)?;
+    let StatusMessage {
+        owner,
+        progress,
+        memory,
+        backlog,
+        ledger,
+    } = message;
+    let phase = PHASES.get(size(WHAT, "phase", owner.phase.into())?);
+    let phase = phase.ok_or_else(|| fault(WHAT, format!("unknown phase {}", owner.phase)))?;
     let status = OwnerStatus {
-        phase,
-        epoch: Epoch(message.epoch),
-        applied: offset(message.applied)?,
-        frontier: Frontier {
-            head,
-            gaps: message
-                .gaps
-                .into_iter()
-                .map(gap)
-                .collect::<Result<_, _>>()?,
-            backlog: message
-                .backlog
-                .into_iter()
-                .map(stretch)
-                .collect::<Result<_, _>>()?,
-        },
-        replay_from: offset(message.replay_from)?,
-        tick: message.tick,
-        set_aside: message.set_aside,
-        log_end: offset(message.log_end)?,
-        loaded_until: Timestamp::from_millis(message.loaded_until_ms),
-        near_tasks: size(WHAT, "near_tasks", message.near_tasks)?,
-        near_bytes: size(WHAT, "near_bytes", message.near_bytes)?,
-        pending_entries: size(WHAT, "pending_entries", message.pending_entries)?,
-        backlog_tasks: size(WHAT, "backlog_tasks", message.backlog_tasks)?,
-        backlog_oldest: message.backlog_oldest_ms.map(Timestamp::from_millis),
-        backlog_is_partly_unread: message.backlog_is_partly_unread,
-        memory_bytes: size(WHAT, "memory_bytes", message.memory_bytes)?,
-        stop_reason: message.stop_reason,
-        closed_before: message.closed_before_ms.map(Timestamp::from_millis),
-        minutes_given_up: message.minutes_given_up,
+        phase: *phase,
+        epoch: Epoch(owner.epoch),
+        applied: offset(progress.applied)?,
+        frontier: frontier(progress.head, progress.gaps, backlog.stretches)?,
+        replay_from: offset(progress.replay_from)?,
+        tick: progress.tick,
+        set_aside: progress.set_aside,
+        log_end: offset(progress.log_end)?,
+        loaded_until: Timestamp::from_millis(progress.loaded_until_ms),
+        near_tasks: size(WHAT, "near_tasks", memory.near_tasks)?,
+        near_bytes: size(WHAT, "near_bytes", memory.near_bytes)?,
+        pending_entries: size(WHAT, "pending_entries", memory.pending_entries)?,
+        backlog_tasks: size(WHAT, "backlog_tasks", backlog.tasks)?,
+        backlog_oldest: backlog.oldest_ms.map(Timestamp::from_millis),
+        backlog_is_partly_unread: backlog.is_partly_unread,
+        memory_bytes: size(WHAT, "memory_bytes", memory.memory_bytes)?,
+        stop_reason: owner.stop_reason,
+        closed_before: ledger.closed_before_ms.map(Timestamp::from_millis),
+        minutes_given_up: ledger.minutes_given_up,
     };
-    Ok((codec::partition(message.partition)?, status))
+    Ok((codec::partition(owner.partition)?, status))
+}
+
+fn frontier(
+    head: Option<PlaceMessage>,
+    gaps: Vec<GapMessage>,
+    backlog: Vec<StretchMessage>,
+) -> Result<Frontier, DecodeError> {
+    let head = head.ok_or_else(|| fault(WHAT, "head is missing"))?;
+    let gaps = gaps.into_iter().map(Gap::try_from);
+    let backlog = backlog.into_iter().map(Stretch::try_from);
+    Ok(Frontier {
+        head: head.try_into()?,
+        gaps: gaps.collect::<Result<_, _>>()?,
+        backlog: backlog.collect::<Result<_, _>>()?,
+    })
 }

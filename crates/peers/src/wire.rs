@@ -6,13 +6,13 @@ use minutehand_node::{
     CountTasks, FindSchedule, FindTasks, ListSchedules, ListTasks, OwnerQuery, OwnerReply,
 };
 use minutehand_record::DecodeError;
+use minutehand_record::frontier::PlaceMessage;
 use prost::{Message, Oneof};
 
 use crate::codec::{
-    fault, key, key_bytes, partition, place, place_message, schedule, schedule_message, size,
-    task_message, tasks,
+    fault, key, key_bytes, partition, schedule, schedule_message, size, task_message, tasks,
 };
-use crate::message::{KnownScheduleMessage, KnownTaskMessage, PlaceMessage};
+use crate::message::{KnownScheduleMessage, KnownTaskMessage};
 
 const QUESTION: &str = "question";
 const ANSWER: &str = "answer";
@@ -149,7 +149,7 @@ pub fn encode_query(partition: PartitionId, query: &OwnerQuery) -> Bytes {
             keys: keys.iter().copied().map(key_bytes).collect(),
         }),
         OwnerQuery::ListTasks(list) => QuestionKind::List(ListMessage {
-            after: list.after.map(place_message),
+            after: list.after.map(Into::into),
             until_ms: list.until.as_millis(),
             count_max: list.count_max as u64,
         }),
@@ -196,7 +196,7 @@ pub fn decode_query(bytes: Bytes) -> Result<(PartitionId, OwnerQuery), DecodeErr
             })
         }
         QuestionKind::List(list) => OwnerQuery::ListTasks(ListTasks {
-            after: list.after.map(place).transpose()?,
+            after: list.after.map(TryInto::try_into).transpose()?,
             until: Timestamp::from_millis(list.until_ms),
             count_max: size(QUESTION, "count_max", list.count_max)?,
         }),

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use minutehand_model::time::{DAY_MS, MINUTE_MS};
-use minutehand_model::{LedgerRow, PartitionId, Timestamp, ledger};
+use minutehand_model::{LedgerRow, PartitionId, TimeRange, ledger};
 
 use crate::PortError;
 
@@ -24,13 +24,8 @@ pub trait Ledger: Send + Sync + 'static {
         rows: Vec<LedgerRow>,
     ) -> Result<(), PortError>;
 
-    /// The rows of the minutes that start at or after `from` and before `until`, in order of their
-    /// minutes and of the ticks that closed them. At most [`LEDGER_MINUTES_MAX`] minutes are asked
+    /// The rows of the minutes that start in a range, in order of their minutes and of the ticks
+    /// that closed them. At most [`LEDGER_MINUTES_MAX`] minutes are asked
     /// for at once.
-    async fn rows(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<LedgerRow>, PortError>;
+    async fn rows(&self, range: TimeRange) -> Result<Vec<LedgerRow>, PortError>;
 }

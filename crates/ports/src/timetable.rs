@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use minutehand_model::{
-    Block, BucketLoad, Fact, LogOffset, PartitionId, RevisionEntry, TaskKey, Timestamp,
+    Block, BucketLoad, Fact, LogOffset, PartitionId, RevisionEntry, TaskKey, TimeRange, Timestamp,
     TimetableEntry, TimetablePage,
 };
 
@@ -17,18 +17,12 @@ pub trait Timetable: Send + Sync + 'static {
     /// Writes blocks and answers when they are durable. Writing a block again changes nothing.
     async fn write_blocks(&self, blocks: Vec<Block>) -> Result<(), PortError>;
 
-    /// Reads every block whose first due time is at or after `from` and before `until`, in that
-    /// order, until about `bytes_max` bytes have been read. Blocks with the same first due time are
-    /// never split between pages. The page's `complete_until` is `until` or the first due time of
+    /// Reads every block whose first due time lies in a range, in that order, until about
+    /// `bytes_max` bytes have been read. Blocks with the same first due time are never split
+    /// between pages. The page's `complete_until` is the end of the range or the first due time of
     /// the first block left out. A block that cannot be understood is set aside and does not fail
     /// the read.
-    async fn read(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-        bytes_max: usize,
-    ) -> Result<TimetablePage, PortError>;
+    async fn read(&self, range: TimeRange, bytes_max: usize) -> Result<TimetablePage, PortError>;
 
     /// Every stored entry of a task that is not expired, in order of their offsets.
     async fn find(
@@ -60,7 +54,9 @@ pub trait Timetable: Send + Sync + 'static {
         let (mut from, until) = (due.floor_to_minute(), due.plus_millis(1));
         let mut found = Vec::new();
         while from < until {
-            let page = self.read(partition, from, until, MINUTE_PAGE_BYTES).await?;
+            let page = self
+                .read(partition.range(from, until), MINUTE_PAGE_BYTES)
+                .await?;
             found.extend(
                 page.entries
                     .into_iter()
@@ -73,19 +69,13 @@ pub trait Timetable: Send + Sync + 'static {
         Ok(found)
     }
 
-    /// The load per bucket of the minutes that start at or after `from` and before `until`; empty
-    /// ones left out.
-    async fn loads(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<BucketLoad>, PortError>;
+    /// The load per bucket of the minutes that start in a range; empty ones left out.
+    async fn loads(&self, range: TimeRange) -> Result<Vec<BucketLoad>, PortError>;
 
     /// Whether it answers: a question that costs little, by default the load of the present minute.
     async fn probe(&self, now: Timestamp) -> Result<(), PortError> {
         let minute = now.floor_to_minute();
-        let loads = self.loads(PartitionId::own(0), minute, minute.plus_millis(1));
+        let loads = self.loads(PartitionId::own(0).range(minute, minute.plus_millis(1)));
         loads.await.map(drop)
     }
 

@@ -75,6 +75,13 @@ pub fn encode(block: &Block) -> Bytes {
     buffer.freeze()
 }
 
+const fn kind(fact: &Fact) -> u8 {
+    match fact {
+        Fact::Runs(_) => RUNS,
+        Fact::Void => VOID,
+    }
+}
+
 fn body(block: &Block) -> BytesMut {
     let mut buffer = BytesMut::with_capacity(block.entries.len() * 128);
     let mut last = (
@@ -88,11 +95,7 @@ fn body(block: &Block) -> BytesMut {
             entry.offset.bits(),
             entry.appended_at.as_millis(),
         );
-        buffer.put_u8(if matches!(entry.fact, Fact::Runs(_)) {
-            RUNS
-        } else {
-            VOID
-        });
+        buffer.put_u8(kind(&entry.fact));
         put_signed(&mut buffer, this.0.wrapping_sub(last.0));
         put_signed(&mut buffer, this.1.wrapping_sub(last.1) as i64);
         put_signed(&mut buffer, this.2.wrapping_sub(last.2));

@@ -6,35 +6,10 @@ use prost::Message;
 
 use crate::envelope::{log_offset, seal, unseal};
 use crate::error::{DecodeError, Fault};
+use crate::frontier::{GapMessage, PlaceMessage, StretchMessage};
 use crate::ledger::{self, TallyMessage};
 
 const WHAT: &str = "checkpoint";
-
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-struct PlaceMessage {
-    #[prost(sint64, tag = "1")]
-    due_ms: i64,
-    #[prost(uint64, tag = "2")]
-    offset: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-struct GapMessage {
-    #[prost(message, required, tag = "1")]
-    after: PlaceMessage,
-    #[prost(message, required, tag = "2")]
-    through: PlaceMessage,
-    #[prost(uint64, tag = "3")]
-    from_offset: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Message)]
-struct StretchMessage {
-    #[prost(message, required, tag = "1")]
-    after: PlaceMessage,
-    #[prost(message, required, tag = "2")]
-    through: PlaceMessage,
-}
 
 #[derive(Clone, PartialEq, Eq, Message)]
 struct CheckpointMessage {
@@ -62,42 +37,18 @@ struct CheckpointMessage {
     supplements: Vec<TallyMessage>,
 }
 
-fn place_message(place: Place) -> PlaceMessage {
-    PlaceMessage {
-        due_ms: place.due.as_millis(),
-        offset: place.offset.bits(),
-    }
-}
-
-fn place(message: PlaceMessage) -> Result<Place, Fault> {
-    let offset = log_offset("the offset of a place", message.offset)?;
-    Ok(Place {
-        due: Timestamp::from_millis(message.due_ms),
-        offset,
-    })
-}
-
 /// The bytes of a checkpoint.
 pub fn encode(checkpoint: &Checkpoint) -> Bytes {
-    let gap = |gap: &Gap| GapMessage {
-        after: place_message(gap.after),
-        through: place_message(gap.through),
-        from_offset: gap.from_offset.bits(),
-    };
-    let stretch = |stretch: &Stretch| StretchMessage {
-        after: place_message(stretch.after),
-        through: place_message(stretch.through),
-    };
     let minutes = ledger::minutes_message(&checkpoint.minutes);
     seal(&CheckpointMessage {
         epoch: checkpoint.epoch.0,
         tick: checkpoint.tick,
         applied: checkpoint.applied.bits(),
         replay_from: checkpoint.replay_from.bits(),
-        head: Some(place_message(checkpoint.frontier.head)),
-        gaps: checkpoint.frontier.gaps.iter().map(gap).collect(),
+        head: Some(checkpoint.frontier.head.into()),
+        gaps: checkpoint.frontier.gaps.iter().map(Into::into).collect(),
         remembered_from_ms: checkpoint.remembered_from.as_millis(),
-        backlog: checkpoint.frontier.backlog.iter().map(stretch).collect(),
+        backlog: checkpoint.frontier.backlog.iter().map(Into::into).collect(),
         closed_before: minutes.closed_before,
         tallies: minutes.tallies,
         supplements: minutes.supplements,
@@ -111,20 +62,9 @@ pub fn decode(bytes: &Bytes) -> Result<Checkpoint, DecodeError> {
 }
 
 fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
-    let head = place(message.head.ok_or("head is missing")?)?;
-    let gap = |gap: GapMessage| -> Result<Gap, Fault> {
-        let from_offset = log_offset("from_offset of a gap", gap.from_offset)?;
-        Ok(Gap {
-            after: place(gap.after)?,
-            through: place(gap.through)?,
-            from_offset,
-        })
-    };
-    let gaps: Vec<Gap> = message
-        .gaps
-        .into_iter()
-        .map(gap)
-        .collect::<Result<_, _>>()?;
+    let head = Place::try_from(message.head.ok_or("head is missing")?)?;
+    let gaps = message.gaps.into_iter().map(Gap::try_from);
+    let gaps: Vec<Gap> = gaps.collect::<Result<_, DecodeError>>()?;
     if gaps
         .iter()
         .any(|gap| gap.after > gap.through || gap.through > head)
@@ -134,17 +74,8 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
     if gaps.windows(2).any(|pair| pair[0].through > pair[1].after) {
         return Err("the gaps are not in order".into());
     }
-    let stretch = |stretch: StretchMessage| -> Result<Stretch, Fault> {
-        Ok(Stretch {
-            after: place(stretch.after)?,
-            through: place(stretch.through)?,
-        })
-    };
-    let backlog: Vec<Stretch> = message
-        .backlog
-        .into_iter()
-        .map(stretch)
-        .collect::<Result<_, _>>()?;
+    let backlog = message.backlog.into_iter().map(Stretch::try_from);
+    let backlog: Vec<Stretch> = backlog.collect::<Result<_, DecodeError>>()?;
     let is_ordered = backlog
         .windows(2)
         .all(|pair| pair[0].through <= pair[1].after);

@@ -16,6 +16,7 @@ pub mod command;
 pub mod dead_letter;
 mod envelope;
 mod error;
+pub mod frontier;
 pub mod last_word;
 pub mod ledger;
 mod names;
@@ -32,6 +33,7 @@ mod wire;
 
 pub use error::DecodeError;
 pub use names::QueueNames;
+pub use wire::put_varint;
 
 /// The newest version of every record that this build writes and knows.
 pub const VERSION: u8 = 1;

@@ -66,12 +66,9 @@ pub fn encode(outcome: &Outcome) -> Bytes {
 pub fn decode(bytes: &Bytes) -> Result<Outcome, DecodeError> {
     let message: OutcomeMessage = unseal(WHAT, bytes)?;
     let parse = |message: OutcomeMessage| -> Result<Outcome, Fault> {
+        let execution = key(&message.execution).map_err(|fault| fault.within("execution"))?;
         Ok(Outcome {
-            execution: ExecutionId(
-                key(&message.execution)
-                    .map_err(|fault| fault.within("execution"))?
-                    .0,
-            ),
+            execution: ExecutionId(execution.0),
             attempt: message.attempt,
             kind: outcome(message.kind)?,
             detail: message.detail,

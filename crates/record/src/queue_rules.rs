@@ -105,19 +105,22 @@ fn moment(at: Timestamp, by: &str) -> MomentMessage {
     }
 }
 
-/// The bytes of a queue's rules.
-pub fn encode(rules: &QueueRules) -> Bytes {
-    let gate = rules.gate.as_ref().map(|gate| GateMessage {
+fn gate_message(gate: &Gate) -> GateMessage {
+    GateMessage {
         closed: Some(moment(gate.closed_at, &gate.closed_by)),
         reason: gate.reason.clone(),
         until_ms: gate.until.map(Timestamp::as_millis),
         probe_every_ms: gate.probe_every_ms,
         drain_per_second: gate.drain_per_second,
         opened: gate.opened.as_ref().map(|one| moment(one.at, &one.by)),
-    });
+    }
+}
+
+/// The bytes of a queue's rules.
+pub fn encode(rules: &QueueRules) -> Bytes {
     let purge = rules.purge.as_ref();
     seal(&RulesMessage {
-        gate,
+        gate: rules.gate.as_ref().map(gate_message),
         purge: purge.map(|purge| moment(purge.through, &purge.by)),
         per_second_max: rules.per_second_max,
         per_key_max: rules.per_key_max,

@@ -328,7 +328,7 @@ fn task_from(encoded: &Bytes) -> Result<Task, Fault> {
         first_due: tail.first_due.unwrap_or(head.due),
         replay_of: tail.replay_of,
         origin: tail.origin,
-        chain: tail.chain,
+        chain: head.chain,
         verbatim: tail.verbatim.boxed(),
     })
 }
@@ -345,6 +345,8 @@ struct Head<'a> {
     precision: u32,
     priority: Option<u32>,
     has_origin: bool,
+    /// What follows may be read years later: it is refused now, or never.
+    chain: Chain,
 }
 
 impl<'a> Head<'a> {
@@ -360,6 +362,7 @@ impl<'a> Head<'a> {
             precision: 0,
             priority: None,
             has_origin: false,
+            chain: Chain::default(),
         };
         let (mut version, mut due_ms, mut payload_bytes, mut chain_bytes) = (0, None, 0, 0);
         let mut reader = Reader::new(bytes);
@@ -379,12 +382,11 @@ impl<'a> Head<'a> {
                 field::REPLAY_OF_MS => drop(value.signed("replay_of_ms")?),
                 field::ORIGIN => head.has_origin = !value.bytes("origin")?.is_empty(),
                 field::RETRY => drop(value.bytes("retry")?),
-                field::ON_SUCCESS | field::ON_FAILURE => {
-                    let branch = branch_of(number);
-                    let next = value.bytes(branch.field())?;
-                    // What follows may be read years later: it is refused now, or never.
-                    chain::decode(branch, next)?;
-                    chain_bytes += next.len();
+                field::ON_SUCCESS => {
+                    head.chain.on_success = next(Branch::Success, value, &mut chain_bytes)?;
+                }
+                field::ON_FAILURE => {
+                    head.chain.on_failure = next(Branch::Failure, value, &mut chain_bytes)?;
                 }
                 field::HEADER => drop(value.bytes("header")?),
                 field::PAYLOAD => {
@@ -412,7 +414,6 @@ struct Tail {
     first_due: Option<Timestamp>,
     replay_of: Option<Timestamp>,
     origin: Option<Origin>,
-    chain: Chain,
     retry: Option<RetryMessage>,
     headers: Vec<(String, String)>,
     payload: Bytes,
@@ -426,7 +427,6 @@ impl Tail {
             first_due: None,
             replay_of: None,
             origin: None,
-            chain: Chain::default(),
             retry: None,
             headers: Vec::new(),
             payload: Bytes::new(),
@@ -447,8 +447,6 @@ impl Tail {
                 }
                 field::ORIGIN => tail.origin = Some(origin(value.bytes("origin")?)?),
                 field::RETRY => tail.retry = Some(RetryMessage::decode(value.bytes("retry")?)?),
-                field::ON_SUCCESS => tail.chain.on_success = Some(next(number, value)?),
-                field::ON_FAILURE => tail.chain.on_failure = Some(next(number, value)?),
                 field::HEADER => tail.push_header(bytes, value.bytes("header")?)?,
                 field::PAYLOAD => tail.payload = bytes.slice_ref(value.bytes("payload")?),
                 field::RECORD_KEY => key = Some(bytes.slice_ref(value.bytes("record_key")?)),
@@ -482,17 +480,16 @@ impl Tail {
     }
 }
 
-/// What follows on the branch of a field.
-fn next(number: u32, value: Value<'_>) -> Result<Box<ChainedTask>, Fault> {
-    let branch = branch_of(number);
-    chain::decode(branch, value.bytes(branch.field())?).map(Box::new)
-}
-
-const fn branch_of(number: u32) -> Branch {
-    match number {
-        field::ON_FAILURE => Branch::Failure,
-        _ => Branch::Success,
-    }
+/// What follows on a branch, its bytes counted.
+fn next(
+    branch: Branch,
+    value: Value<'_>,
+    chain_bytes: &mut usize,
+) -> Result<Option<Box<ChainedTask>>, Fault> {
+    let bytes = value.bytes(branch.field())?;
+    *chain_bytes += bytes.len();
+    let next = chain::decode(branch, bytes)?;
+    Ok(Some(Box::new(next)))
 }
 
 /// Refuses a chain above the limit: both its branches together.

@@ -161,7 +161,7 @@ pub(crate) const fn from_zigzag(number: u64) -> i64 {
 }
 
 /// Writes a varint.
-pub(crate) fn put_varint(buffer: &mut BytesMut, mut number: u64) {
+pub fn put_varint(buffer: &mut BytesMut, mut number: u64) {
     while number >= 0x80 {
         buffer.put_u8(number as u8 | 0x80);
         number >>= 7;

@@ -106,10 +106,8 @@ impl Kind {
     pub(crate) fn parse(&self, text: &str) -> Result<toml::Value, String> {
         let parsed = match self {
             Kind::Number(low, high) => {
-                let number = text
-                    .parse::<i64>()
-                    .ok()
-                    .filter(|number| (low..=high).contains(&number));
+                let number = text.parse::<i64>().ok();
+                let number = number.filter(|number| (low..=high).contains(&number));
                 number.map(toml::Value::Integer)
             }
             Kind::Switch => text.parse::<bool>().ok().map(toml::Value::Boolean),

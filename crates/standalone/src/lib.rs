@@ -9,7 +9,7 @@ mod allocator;
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_embedded::{Corruption, EmbeddedStore};
+use minutehand_embedded::Corruption;
 use minutehand_engine::{Config, StopReason};
 use minutehand_node::{
     Clock, Damage, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores, SystemClock,
@@ -19,6 +19,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 pub use allocator::delay_purge;
+/// The store, and how it is opened.
+pub use minutehand_embedded::{Config as EmbeddedConfig, EmbeddedStore, Health, OpenError};
 
 /// Why the scheduler runs no more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

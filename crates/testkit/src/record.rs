@@ -17,15 +17,19 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    fn new(name: &str, pid: i32, started: u64) -> Record {
+        Record {
+            name: name.to_owned(),
+            pid,
+            started,
+        }
+    }
+
     /// Of a process that runs.
     pub(crate) fn of(name: &str, pid: u32) -> io::Result<Record> {
         let pid = i32::try_from(pid).map_err(io::Error::other)?;
         let started = started(pid)?.ok_or_else(|| io::Error::other(format!("{name} has ended")))?;
-        Ok(Record {
-            name: name.to_owned(),
-            pid,
-            started,
-        })
+        Ok(Record::new(name, pid, started))
     }
 
     /// Whether it still runs.
@@ -71,11 +75,7 @@ impl FromStr for Record {
             pid.parse().map_err(|_| bad())?,
             started.parse().map_err(|_| bad())?,
         );
-        Ok(Record {
-            name: name.to_owned(),
-            pid,
-            started,
-        })
+        Ok(Record::new(name, pid, started))
     }
 }
 

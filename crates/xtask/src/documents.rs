@@ -55,21 +55,17 @@ fn rows_without_a_test(tree: &Tree) -> Vec<Finding> {
         .skip(2)
         .collect();
     if rows.is_empty() {
-        return vec![Finding::new(
-            ARCHITECTURE,
-            "has no table below `## Invariants`",
-        )];
+        let what = "has no table below `## Invariants`";
+        return vec![Finding::new(ARCHITECTURE, what)];
     }
     let bare = rows
         .into_iter()
         .filter(|(_, row)| tests_named(row).next().is_none());
-    bare.map(|(number, _)| {
-        Finding::new(
-            format!("{ARCHITECTURE}:{number}"),
-            "an invariant that names no test is a wish",
-        )
-    })
-    .collect()
+    let found = bare.map(|(number, _)| {
+        let place = format!("{ARCHITECTURE}:{number}");
+        Finding::new(place, "an invariant that names no test is a wish")
+    });
+    found.collect()
 }
 
 /// The tests that a line names: path and name.

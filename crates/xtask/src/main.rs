@@ -113,9 +113,6 @@ fn tidy() -> ExitCode {
             }
             ExitCode::FAILURE
         }
-        Err(error) => {
-            eprintln!("xtask: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => ended(Err(error)),
     }
 }

@@ -4,13 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use minutehand_kafka::Client;
 use minutehand_kafka::raw::{RawOutgoing, RawProducer};
-use minutehand_model::{
-    Chain, Command, Guarantee, Namespace, Precision, QueueName, RetryPolicy, Task, TaskId,
-    Timestamp,
-};
+use minutehand_model::{Command, Guarantee, Namespace, QueueName, Task, TaskId, Timestamp};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::PortError;
 
@@ -133,23 +129,10 @@ pub fn run_until(
 
 /// A task of a load, but for its id, its time and its payload.
 pub(super) fn template(queue: &QueueName) -> Task {
+    let namespace = Namespace::parse("default").expect("a good name");
+    let id = TaskId::parse("template").expect("a good name");
     Task {
-        namespace: Namespace::parse("default").expect("a good name"),
-        id: TaskId::parse("template").expect("a good name"),
-        queue: queue.clone(),
-        due: Timestamp::MIN,
-        payload: Bytes::new(),
-        headers: Vec::new(),
-        retry: RetryPolicy::default(),
         guarantee: Guarantee::ExactlyOnce,
-        precision: Precision::Normal,
-        attempt: 1,
-        first_due: Timestamp::MIN,
-        replay_of: None,
-        origin: None,
-        order_key: None,
-        priority: Default::default(),
-        chain: Chain::default(),
-        verbatim: None,
+        ..Task::new(namespace, id, queue.clone(), Timestamp::MIN)
     }
 }

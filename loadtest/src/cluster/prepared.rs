@@ -211,13 +211,8 @@ async fn write(
     let mut offset = 0;
     while offset < share {
         let until = (offset + BLOCK_TASKS).min(share);
-        blocks.push(block(
-            (&mut task, &mut payloads),
-            partition,
-            minute,
-            offset..until,
-            share,
-        ));
+        let made_of = (&mut task, &mut payloads);
+        blocks.push(block(made_of, partition, minute, offset..until, share));
         offset = until;
         if blocks.len() == BLOCKS_AT_ONCE || offset == share {
             ground
@@ -276,7 +271,7 @@ async fn read_back(
     while from < until {
         let page = ground
             .timetable
-            .read(partition, from, until, prepared.engine.page_bytes_max)
+            .read(partition.range(from, until), prepared.engine.page_bytes_max)
             .await?;
         count += page.entries.len() as u64;
         from = page.complete_until;

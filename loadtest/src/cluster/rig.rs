@@ -9,8 +9,8 @@ use minutehand_cassandra::{CassandraConfig, CassandraTimetable, Migrations, Repl
 use minutehand_engine::{Config, Phase, StopReason};
 use minutehand_kafka::{Client, KafkaConfig, KafkaLog, KafkaSink};
 use minutehand_model::{
-    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, TaskKey, Timestamp, TimetableEntry,
-    TimetablePage,
+    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, TaskKey, TimeRange, Timestamp,
+    TimetableEntry, TimetablePage,
 };
 use minutehand_node::{Clock, Node, OwnerStores, Owners, SystemClock};
 use minutehand_ports::{Coordinator, PortError, Timetable};
@@ -216,14 +216,8 @@ impl Timetable for Counted {
         self.inner.write_blocks(blocks).await
     }
 
-    async fn read(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-        bytes_max: usize,
-    ) -> Result<TimetablePage, PortError> {
-        self.inner.read(partition, from, until, bytes_max).await
+    async fn read(&self, range: TimeRange, bytes_max: usize) -> Result<TimetablePage, PortError> {
+        self.inner.read(range, bytes_max).await
     }
 
     async fn find(
@@ -243,13 +237,8 @@ impl Timetable for Counted {
         self.inner.find_due(partition, key, due).await
     }
 
-    async fn loads(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<BucketLoad>, PortError> {
-        self.inner.loads(partition, from, until).await
+    async fn loads(&self, range: TimeRange) -> Result<Vec<BucketLoad>, PortError> {
+        self.inner.loads(range).await
     }
 
     async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError> {

@@ -135,6 +135,7 @@ pub fn figures(steady: &Steady, outcome: &Outcome) -> Vec<Figure> {
     };
     let late = |share| outcome.lateness.quantile_ms(share);
     let sent = outcome.sent.max(1) as f64;
+    let (rows, entries) = (outcome.rows as f64 / sent, outcome.entries as f64 / sent);
     vec![
         of("executions read", outcome.seen_per_s, "tasks/s"),
         of("start lateness p50", late(0.5), "ms"),
@@ -143,16 +144,8 @@ pub fn figures(steady: &Steady, outcome: &Outcome) -> Vec<Figure> {
         of("early", outcome.early as f64, "tasks"),
         of("missing", outcome.missing as f64, "tasks"),
         of("twice", outcome.twice as f64, "tasks"),
-        of(
-            "rows written to Cassandra for each task",
-            outcome.rows as f64 / sent,
-            "rows",
-        ),
-        of(
-            "written to Cassandra",
-            outcome.entries as f64 / sent,
-            "share",
-        ),
+        of("rows written to Cassandra for each task", rows, "rows"),
+        of("written to Cassandra", entries, "share"),
     ]
 }
 

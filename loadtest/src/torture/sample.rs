@@ -1,7 +1,7 @@
 //! A small good run, made by hand: for the tests of the audit.
 
 use minutehand_model::{
-    Chain, Checkpoint, Command, Epoch, Frontier, Guarantee, LogOffset, Namespace, Place, Precision,
+    Checkpoint, Command, Epoch, Frontier, Guarantee, LogOffset, Namespace, Place, Precision,
     QueueName, RetryPolicy, Task, TaskId, TaskRecord, Timestamp,
 };
 
@@ -25,23 +25,16 @@ const BEGIN_MS: i64 = 1_000_000;
 fn task(id: &str, due_s: i64) -> TaskRecord {
     let due = Timestamp::from_millis(BEGIN_MS + due_s * 1_000);
     minutehand_record::task::record(&Task {
-        namespace: Namespace::parse("default").expect("valid"),
-        id: TaskId::parse(id).expect("valid"),
-        queue: QueueName::parse("q").expect("valid"),
-        due,
         payload: bytes::Bytes::from_static(b"payload"),
-        headers: Vec::new(),
         retry: RetryPolicy::NEVER,
         guarantee: Guarantee::ExactlyOnce,
         precision: Precision::High,
-        attempt: 1,
-        first_due: due,
-        replay_of: None,
-        origin: None,
-        order_key: None,
-        priority: Default::default(),
-        chain: Chain::default(),
-        verbatim: None,
+        ..Task::new(
+            Namespace::parse("default").expect("valid"),
+            TaskId::parse(id).expect("valid"),
+            QueueName::parse("q").expect("valid"),
+            due,
+        )
     })
 }
 

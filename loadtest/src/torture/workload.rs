@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use minutehand_model::{
-    ActionTemplate, Chain, Command, DstRule, Guarantee, MisfirePolicy, Namespace, OverlapPolicy,
+    ActionTemplate, Command, DstRule, Guarantee, MisfirePolicy, Namespace, OverlapPolicy,
     Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, ScheduleDefinition, ScheduleId,
     Task, TaskId, Timestamp,
 };
@@ -92,6 +92,7 @@ impl Workload {
             (cron, OverlapPolicy::AllowAll, 700),
         ];
         for partition in (0..self.partitions).filter(|_| !self.is_plain) {
+            let payload = Bytes::from_static(b"run of a schedule");
             for (kind, (recurrence, overlap, jitter_ms)) in kinds.iter().enumerate() {
                 let definition = ScheduleDefinition {
                     recurrence: recurrence.clone(),
@@ -105,15 +106,8 @@ impl Workload {
                     pause_on_failure: false,
                     run_timeout_ms: None,
                     action: ActionTemplate {
-                        queue: self.queues[0].clone(),
-                        payload: Bytes::from_static(b"run of a schedule"),
-                        headers: Vec::new(),
                         retry: RetryPolicy::NEVER,
-                        guarantee: Guarantee::AtLeastOnce,
-                        precision: Precision::Normal,
-                        priority: Default::default(),
-                        order_key: None,
-                        verbatim: None,
+                        ..ActionTemplate::new(self.queues[0].clone(), payload.clone())
                     },
                 };
                 let revision = Revision {
@@ -218,13 +212,9 @@ impl Workload {
         self.next += 1;
         let due = self.due(now);
         let queue = self.queues[self.random.below(self.queues.len() as u64) as usize].clone();
+        let id = name(TaskId::parse(&format!("t-{}", self.next)));
         let task = Task {
-            namespace: self.namespace.clone(),
-            id: name(TaskId::parse(&format!("t-{}", self.next))),
-            queue,
-            due,
             payload: Bytes::from_static(b"torture"),
-            headers: Vec::new(),
             retry: RetryPolicy::NEVER,
             guarantee: self.random.pick(Guarantee::ALL),
             // The other classes may wait for company.
@@ -233,14 +223,7 @@ impl Workload {
             } else {
                 self.random.pick(Precision::ALL)
             },
-            attempt: 1,
-            first_due: due,
-            replay_of: None,
-            origin: None,
-            order_key: None,
-            priority: Default::default(),
-            chain: Chain::default(),
-            verbatim: None,
+            ..Task::new(self.namespace.clone(), id, queue, due)
         };
         let partition = self.random.below(u64::from(self.partitions)) as u32;
         self.remember(partition, task.clone());
@@ -305,24 +288,13 @@ impl Workload {
 
     /// The last task of a partition, due when everything else was.
     pub(crate) fn sentinel(&self, partition: u32, due: Timestamp) -> Bytes {
+        let id = name(TaskId::parse(&format!("the-last-of-{partition}")));
+        let (namespace, queue) = (self.namespace.clone(), self.queues[0].clone());
         let task = Task {
-            namespace: self.namespace.clone(),
-            id: name(TaskId::parse(&format!("the-last-of-{partition}"))),
-            queue: self.queues[0].clone(),
-            due,
-            payload: Bytes::new(),
-            headers: Vec::new(),
             retry: RetryPolicy::NEVER,
             guarantee: Guarantee::ExactlyOnce,
             precision: Precision::High,
-            attempt: 1,
-            first_due: due,
-            replay_of: None,
-            origin: None,
-            order_key: None,
-            priority: Default::default(),
-            chain: Chain::default(),
-            verbatim: None,
+            ..Task::new(namespace, id, queue, due)
         };
         encoded(Command::Create(minutehand_record::task::record(&task)))
     }

@@ -25,12 +25,11 @@ pub(crate) fn start_logs(loaded: &Loaded<Settings>) -> Result<(), Failure> {
         log_format: format,
         ..
     } = &loaded.settings.telemetry;
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::new(
-            Exit::Usage,
-            format!("telemetry.log is {filter:?}, which is not a filter: {error}"),
-        )
-    })?;
+    let refused = |error| {
+        let what = format!("telemetry.log is {filter:?}, which is not a filter: {error}");
+        Failure::new(Exit::Usage, what)
+    };
+    let filter = EnvFilter::try_new(filter).map_err(refused)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -53,20 +52,16 @@ pub(crate) fn start_logs(loaded: &Loaded<Settings>) -> Result<(), Failure> {
 /// where there is one.
 pub(crate) fn start_metrics(data_dir: Option<PathBuf>) -> Result<RenderMetrics, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::Failed,
-            format!("could not start the metrics: {error}"),
-        )
+        let what = format!("could not start the metrics: {error}");
+        Failure::new(Exit::Failed, what)
     };
     let builder = PrometheusBuilder::new()
         .set_buckets(&minutehand_metrics::HISTOGRAM_BUCKETS)
         .map_err(|error| failed(&error))?;
     let handle = builder.install_recorder().map_err(|error| failed(&error))?;
     minutehand_metrics::describe();
-    minutehand_metrics::set_build_info(
-        env!("CARGO_PKG_VERSION"),
-        minutehand_calendar::tzdb_version(),
-    );
+    let zones = minutehand_node::tzdb_version();
+    minutehand_metrics::set_build_info(env!("CARGO_PKG_VERSION"), zones);
     let upkeep = handle.clone();
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(UPKEEP_INTERVAL);

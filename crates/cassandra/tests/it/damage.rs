@@ -61,7 +61,7 @@ async fn unreadable_blocks_are_set_aside_with_their_bytes() {
         let (mut from, mut read, mut set_aside) = (Timestamp::MIN, Vec::new(), Vec::new());
         while from < Timestamp::MAX {
             let page = store
-                .read(P0, from, Timestamp::MAX, bytes_max)
+                .read(P0.range(from, Timestamp::MAX), bytes_max)
                 .await
                 .unwrap();
             read.extend(offsets(&page));
@@ -188,7 +188,7 @@ async fn a_column_dropped_at_run_time_is_fatal_and_named() {
     );
     assert_eq!(
         store
-            .read(P0, Timestamp::MIN, Timestamp::MAX, 1)
+            .read(P0.range(Timestamp::MIN, Timestamp::MAX), 1)
             .await
             .unwrap()
             .entries

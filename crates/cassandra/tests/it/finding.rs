@@ -218,7 +218,7 @@ async fn tasks_are_found_in_every_year() {
         "the day before and after its index, and the block"
     );
     let page = store
-        .read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+        .read(P0.range(Timestamp::MIN, Timestamp::MAX), usize::MAX)
         .await
         .unwrap();
     assert_eq!(
@@ -246,7 +246,7 @@ async fn without_an_index_nothing_is_searched() {
         error.reason
     );
     let page = store
-        .read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+        .read(P0.range(Timestamp::MIN, Timestamp::MAX), usize::MAX)
         .await
         .unwrap();
     assert_eq!(offsets(&page), [1], "everything else is as it was");
@@ -268,14 +268,14 @@ async fn a_read_of_all_time_asks_only_for_minutes_that_exist() {
         .unwrap();
     let store = connect(&config).await;
     let page = store
-        .read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+        .read(P0.range(Timestamp::MIN, Timestamp::MAX), usize::MAX)
         .await
         .unwrap();
     assert_eq!(offsets(&page), [1, 2, 3, 4]);
     // The days; then, for each of four, its slices and the one slice that has blocks.
     assert_eq!(store.pages_fetched(), 1 + 4 + 4);
     let nothing = store
-        .read(P0, Timestamp::MIN, at(MINUTE), usize::MAX)
+        .read(P0.range(Timestamp::MIN, at(MINUTE)), usize::MAX)
         .await
         .unwrap();
     assert_eq!(nothing.entries, []);
@@ -303,7 +303,10 @@ async fn a_minute_is_read_second_by_second() {
         .unwrap();
     let before = store.pages_fetched();
     let page = store
-        .read(P0, at(MINUTE + 30_000), at(MINUTE + 31_000), usize::MAX)
+        .read(
+            P0.range(at(MINUTE + 30_000), at(MINUTE + 31_000)),
+            usize::MAX,
+        )
         .await
         .unwrap();
     assert_eq!(offsets(&page), (300..310).collect::<Vec<_>>());
@@ -315,7 +318,7 @@ async fn a_minute_is_read_second_by_second() {
     let (mut from, mut seen) = (at(MINUTE), Vec::new());
     while from < at(MINUTE + 60_000) {
         let page = store
-            .read(P0, from, at(MINUTE + 60_000), 4_000)
+            .read(P0.range(from, at(MINUTE + 60_000)), 4_000)
             .await
             .unwrap();
         assert!(page.complete_until > from);

@@ -33,7 +33,7 @@ async fn a_store_survives_an_outage_without_loss() {
     let errors = [
         store.write_blocks(vec![one(2)]).await.unwrap_err(),
         store
-            .read(P0, Timestamp::MIN, Timestamp::MAX, 1)
+            .read(P0.range(Timestamp::MIN, Timestamp::MAX), 1)
             .await
             .unwrap_err(),
     ];
@@ -55,7 +55,7 @@ async fn a_store_survives_an_outage_without_loss() {
             .unwrap();
     }
     let page = store
-        .read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+        .read(P0.range(Timestamp::MIN, Timestamp::MAX), usize::MAX)
         .await
         .unwrap();
     assert_eq!(offsets(&page), [1, 2]);

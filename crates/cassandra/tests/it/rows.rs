@@ -19,7 +19,7 @@ async fn a_packing_of_some_facts_never_replaces_another() {
     successor.write_blocks(vec![block(all)]).await.unwrap();
     stale.write_blocks(vec![block(some)]).await.unwrap();
     let page = successor
-        .read(P0, at(MINUTE), at(MINUTE + 1), usize::MAX)
+        .read(P0.range(at(MINUTE), at(MINUTE + 1)), usize::MAX)
         .await
         .unwrap();
     assert_eq!(offsets(&page), [0, 0, 1, 2, 3, 3]);
@@ -47,7 +47,7 @@ async fn regions_are_apart() {
     let everything = (Timestamp::MIN, Timestamp::MAX);
     assert_eq!(
         south
-            .read(P0, everything.0, everything.1, 1)
+            .read(P0.range(everything.0, everything.1), 1)
             .await
             .unwrap()
             .entries,
@@ -55,7 +55,7 @@ async fn regions_are_apart() {
     );
     assert_eq!(
         north
-            .read(P0, everything.0, everything.1, 1)
+            .read(P0.range(everything.0, everything.1), 1)
             .await
             .unwrap()
             .entries

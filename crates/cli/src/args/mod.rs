@@ -3,6 +3,7 @@
 mod cluster;
 mod dev;
 mod lease;
+mod listing;
 mod queue;
 mod schedule;
 mod server;
@@ -22,8 +23,8 @@ pub(crate) use queue::{
     PartitionVerb, QueueCommand, QueueVerb,
 };
 pub(crate) use schedule::{
-    ActionArgs, BackfillArgs, PoliciesArgs, PreviewArgs, RecurrenceArgs, ScheduleCommand,
-    ScheduleListArgs, ScheduleVerb,
+    ActionArgs, BackfillArgs, DefinitionArgs, PreviewArgs, ScheduleCommand, ScheduleListArgs,
+    ScheduleVerb,
 };
 pub use server::{ServerArgs, Token};
 pub(crate) use task::{

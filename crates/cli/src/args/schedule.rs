@@ -8,6 +8,7 @@ use minutehand_model::{
     BackoffKind, DstRule, Guarantee, MisfireRule, OverlapPolicy, Precision, UnknownChoice,
 };
 
+use super::listing::ListingArgs;
 use super::server::ServerArgs;
 use super::values::word;
 use crate::output::duration::checked;
@@ -32,11 +33,7 @@ pub(crate) enum ScheduleVerb {
         /// Its id.
         id: String,
         #[command(flatten)]
-        recurrence: Box<RecurrenceArgs>,
-        #[command(flatten)]
-        action: Box<ActionArgs>,
-        #[command(flatten)]
-        policies: Box<PoliciesArgs>,
+        definition: Box<DefinitionArgs>,
         /// Check it and show its next times, and create nothing.
         #[arg(long)]
         dry_run: bool,
@@ -54,11 +51,7 @@ pub(crate) enum ScheduleVerb {
         /// Its id.
         id: String,
         #[command(flatten)]
-        recurrence: Box<RecurrenceArgs>,
-        #[command(flatten)]
-        action: Box<ActionArgs>,
-        #[command(flatten)]
-        policies: Box<PoliciesArgs>,
+        definition: Box<DefinitionArgs>,
         /// Only if the newest revision still has this number.
         #[arg(long, value_name = "N")]
         if_revision: Option<u64>,
@@ -232,14 +225,21 @@ pub(crate) struct PoliciesArgs {
     pub(crate) note: Option<String>,
 }
 
+// What is asked for of a schedule.
+#[derive(Debug, Args)]
+pub(crate) struct DefinitionArgs {
+    #[command(flatten)]
+    pub(crate) recurrence: RecurrenceArgs,
+    #[command(flatten)]
+    pub(crate) action: ActionArgs,
+    #[command(flatten)]
+    pub(crate) policies: PoliciesArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ScheduleListArgs {
-    /// Only ids with this prefix.
-    #[arg(long)]
-    pub(crate) prefix: Option<String>,
-    /// At most so many.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) listing: ListingArgs,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use minutehand_api::NewChainedTask;
 use minutehand_model::{RunCancel, TaskState};
 
+use super::listing::ListingArgs;
 use super::schedule::ActionArgs;
 use super::server::ServerArgs;
 use super::values::{word, word_but};
@@ -131,12 +132,8 @@ pub(crate) struct TaskListArgs {
     /// Due before this time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) until: Option<String>,
-    /// Only ids with this prefix.
-    #[arg(long)]
-    pub(crate) prefix: Option<String>,
-    /// At most so many.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) listing: ListingArgs,
 }
 
 #[derive(Debug, Args)]

@@ -8,7 +8,7 @@ use minutehand_api::{Definition, Duration, Headers, Misfire, NewSchedule, NewTas
 use minutehand_model::{MisfireRule, ScheduleDefinition};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::args::{ActionArgs, PoliciesArgs, RecurrenceArgs};
+use crate::args::{ActionArgs, DefinitionArgs};
 use crate::console::Console;
 use crate::exit::Failure;
 use crate::output::duration::parse_ms;
@@ -75,7 +75,8 @@ impl<'a> Action<'a> {
     }
 
     /// What is given of a schedule.
-    pub(crate) fn schedule(&self, when: &'a RecurrenceArgs, how: &PoliciesArgs) -> NewSchedule<'_> {
+    pub(crate) fn schedule(&self, definition: &'a DefinitionArgs) -> NewSchedule<'_> {
+        let (when, how) = (&definition.recurrence, &definition.policies);
         let misfire = Misfire {
             rule: how.misfire,
             window_ms: ms(how.misfire_window.as_ref()),

@@ -1,6 +1,6 @@
 //! The paths that begin with one namespace.
 
-use minutehand_api::routes::fill;
+use minutehand_api::routes::{fill, of_named};
 
 /// The paths of one namespace.
 pub(crate) struct Routes {
@@ -35,10 +35,6 @@ impl Routes {
 
     /// The path of what has an id there.
     pub(crate) fn of_id(&self, route: &str, id: &str) -> String {
-        let path = fill(route, &[&self.namespace, id]);
-        match &self.key {
-            Some(key) => path + &fill("?key={key}", &[key]),
-            None => path,
-        }
+        of_named(route, &self.namespace, id, self.key.as_deref())
     }
 }

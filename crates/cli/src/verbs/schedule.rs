@@ -8,6 +8,7 @@ use minutehand_api::{
     RevisionNote, RevisionPage, Rollback, RunsRequested, Schedule, ScheduleAction, SchedulePage,
     SchedulePreview, Trigger,
 };
+use minutehand_model::Timestamp;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -37,25 +38,21 @@ pub(super) async fn run(
     match verb {
         ScheduleVerb::Create {
             id,
-            recurrence: when,
-            action: what,
-            policies: how,
+            definition,
             dry_run,
         } => {
-            let action = Action::new(&what, console)?;
-            let mut body = action.schedule(&when, &how);
+            let action = Action::new(&definition.action, console)?;
+            let mut body = action.schedule(&definition);
             body.key = key.map(str::to_owned);
             verbs.create(&id, body, dry_run, console).await
         }
         ScheduleVerb::Patch {
             id,
-            recurrence: when,
-            action: what,
-            policies: how,
+            definition,
             if_revision,
         } => {
-            let action = Action::new(&what, console)?;
-            let body = action.schedule(&when, &how);
+            let action = Action::new(&definition.action, console)?;
+            let body = action.schedule(&definition);
             verbs.patch(&id, body, if_revision, console).await
         }
         ScheduleVerb::Get { id } => {
@@ -225,8 +222,8 @@ impl Verbs {
         let listed = list::<SchedulePage>(
             &self.client,
             &self.routes.of(SCHEDULES),
-            &[("prefix", args.prefix.clone())],
-            args.limit,
+            &[("prefix", args.listing.prefix.clone())],
+            args.listing.limit,
         )
         .await?;
         if self.json {
@@ -349,16 +346,7 @@ impl Verbs {
                 .try_for_each(|revision| console.json(revision));
         }
         let now = console.now();
-        let rows = revisions.iter().map(|revision| {
-            vec![
-                revision.revision.to_string(),
-                with_relative(&revision.revised_at, now),
-                revision.author.clone(),
-                when(revision.definition.as_ref()),
-                revision_state(revision).to_owned(),
-                revision.note.clone(),
-            ]
-        });
+        let rows = revisions.iter().map(|revision| revision_row(revision, now));
         console.table(
             &["revision", "at", "by", "when", "state", "note"],
             rows.collect(),
@@ -397,6 +385,17 @@ impl Verbs {
 /// When a definition recurs.
 fn when(definition: Option<&Definition>) -> String {
     cell(definition.and_then(|definition| definition.cron.as_ref().or(definition.every.as_ref())))
+}
+
+fn revision_row(revision: &Revision, now: Timestamp) -> Vec<String> {
+    vec![
+        revision.revision.to_string(),
+        with_relative(&revision.revised_at, now),
+        revision.author.clone(),
+        when(revision.definition.as_ref()),
+        revision_state(revision).to_owned(),
+        revision.note.clone(),
+    ]
 }
 
 fn revision_state(revision: &Revision) -> &'static str {

@@ -157,9 +157,9 @@ async fn list_tasks(
         ("queue", args.queue.clone()),
         ("from", args.from.clone()),
         ("until", args.until.clone()),
-        ("prefix", args.prefix.clone()),
+        ("prefix", args.listing.prefix.clone()),
     ];
-    let listed = list::<TaskPage>(client, &routes.of(TASKS), &query, args.limit).await?;
+    let listed = list::<TaskPage>(client, &routes.of(TASKS), &query, args.listing.limit).await?;
     if json {
         return listed.items.iter().try_for_each(|task| console.json(task));
     }

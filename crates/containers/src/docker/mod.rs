@@ -138,13 +138,14 @@ impl DockerExecutor {
 #[async_trait]
 impl Handler for DockerExecutor {
     async fn run(&self, run: Run) -> Verdict {
-        let wanted = match Wanted::of(run.task(), &self.config.rules) {
-            Ok(wanted) => wanted,
-            Err(reason) => return Verdict::discard(reason),
-        };
-        match self.attempt(&run, &wanted).await {
-            Ok(verdict) => verdict,
-            Err(error) => Verdict::failure(format!("the container engine: {error}")),
+        match Wanted::of(run.task(), &self.config.rules) {
+            Ok(wanted) => {
+                let attempt = self.attempt(&run, &wanted).await;
+                attempt.unwrap_or_else(|error| {
+                    Verdict::failure(format!("the container engine: {error}"))
+                })
+            }
+            Err(reason) => Verdict::discard(reason),
         }
     }
 }

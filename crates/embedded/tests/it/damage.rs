@@ -154,9 +154,13 @@ async fn a_damaged_block_is_set_aside_with_its_bytes() {
     drop(store);
     damage(folder.path(), "blocks", 1);
     let store = open(folder.path());
-    let page = Timetable::read(&*store, P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
-        .await
-        .unwrap();
+    let page = Timetable::read(
+        &*store,
+        P0.range(Timestamp::MIN, Timestamp::MAX),
+        usize::MAX,
+    )
+    .await
+    .unwrap();
     assert_eq!(
         page.entries
             .iter()

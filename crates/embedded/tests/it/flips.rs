@@ -150,7 +150,7 @@ async fn held(store: &EmbeddedStore) -> Held {
         assert!(batch.next > next, "reading goes on");
         next = batch.next;
     }
-    let page = Timetable::read(store, P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+    let page = Timetable::read(store, P0.range(Timestamp::MIN, Timestamp::MAX), usize::MAX)
         .await
         .unwrap();
     let mut found = 0;
@@ -189,7 +189,7 @@ async fn held(store: &EmbeddedStore) -> Held {
     let outcomes = store.outcomes(TaskKey(9)).await.unwrap().len();
     store.read_revisions(P0).await.unwrap();
     store
-        .loads(P0, Timestamp::MIN, Timestamp::MAX)
+        .loads(P0.range(Timestamp::MIN, Timestamp::MAX))
         .await
         .unwrap();
     Held {

@@ -28,7 +28,9 @@ async fn write(store: &Arc<EmbeddedStore>, from: i64, count: i64) {
 }
 
 async fn kept(store: &Arc<EmbeddedStore>, from: i64, count: i64) -> usize {
-    let rows = store.rows(P, minute(from), minute(from + count)).await;
+    let rows = store
+        .rows(P.range(minute(from), minute(from + count)))
+        .await;
     rows.unwrap().len()
 }
 

@@ -25,6 +25,8 @@ use crate::access::Everywhere;
 use crate::api::Api;
 use crate::content::read_body;
 use crate::lease_places::{self, LeasePlaces, NamedLease};
+use crate::outcomes::AnswersTaken;
+use crate::parameters::OfQueue;
 use crate::problem::{Problem, Refused, TooMany};
 use crate::views;
 
@@ -64,7 +66,7 @@ struct Asked<'a> {
 #[utoipa::path(
     post, path = routes::QUEUE_LEASE, tag = "queues", operation_id = "leaseExecutions",
     summary = "Take executions for a while: what is not answered in that time is handed out again",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = NewLeases<'_>,
     responses(
         (status = 200, description = "The leases", body = minutehand_api::Leases),
@@ -102,12 +104,9 @@ async fn lease(asked: Asked<'_>) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = routes::QUEUE_ACK, tag = "queues", operation_id = "ackLeases",
     summary = "Say that leased executions have run",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = LeaseAnswers<'_>,
-    responses(
-        (status = 200, description = "What became of each answer", body = LeasesAnswered),
-        Refused,
-    )
+    responses(AnswersTaken)
 )]
 async fn ack(asked: Asked<'_>) -> Result<Response, Problem> {
     answer(asked, QueueAction::Ack).await
@@ -116,12 +115,9 @@ async fn ack(asked: Asked<'_>) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = routes::QUEUE_NACK, tag = "queues", operation_id = "nackLeases",
     summary = "Say that leased executions have failed: the retry policies of their tasks say what follows",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = LeaseAnswers<'_>,
-    responses(
-        (status = 200, description = "What became of each answer", body = LeasesAnswered),
-        Refused,
-    )
+    responses(AnswersTaken)
 )]
 async fn nack(asked: Asked<'_>) -> Result<Response, Problem> {
     answer(asked, QueueAction::Nack).await
@@ -130,12 +126,9 @@ async fn nack(asked: Asked<'_>) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = routes::QUEUE_EXTEND, tag = "queues", operation_id = "extendLeases",
     summary = "Let leases last longer, or give leased executions back",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = LeaseAnswers<'_>,
-    responses(
-        (status = 200, description = "What became of each answer", body = LeasesAnswered),
-        Refused,
-    )
+    responses(AnswersTaken)
 )]
 async fn extend(asked: Asked<'_>) -> Result<Response, Problem> {
     answer(asked, QueueAction::Extend).await
@@ -144,12 +137,9 @@ async fn extend(asked: Asked<'_>) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = routes::QUEUE_SNOOZE, tag = "queues", operation_id = "snoozeLeases",
     summary = "Have leased executions, which have not run, run later: as the same attempts",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = LeaseAnswers<'_>,
-    responses(
-        (status = 200, description = "What became of each answer", body = LeasesAnswered),
-        Refused,
-    )
+    responses(AnswersTaken)
 )]
 async fn snooze(asked: Asked<'_>) -> Result<Response, Problem> {
     answer(asked, QueueAction::Snooze).await
@@ -288,13 +278,10 @@ async fn pass_on(
         }
     };
     let told: Option<LeasesAnswered> = serde_json::from_slice(&told).ok();
-    let statuses = told.map(|told| {
-        told.items
-            .iter()
-            .map(|item| item.status)
-            .collect::<Vec<_>>()
-    });
-    statuses
+    let statuses = |told: LeasesAnswered| -> Vec<LeaseStatus> {
+        told.items.iter().map(|item| item.status).collect()
+    };
+    told.map(statuses)
         .filter(|statuses| statuses.len() == count)
         .unwrap_or_else(|| vec![LeaseStatus::Unavailable; count])
 }

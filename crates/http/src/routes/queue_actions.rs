@@ -16,6 +16,7 @@ use super::{json, leases};
 use crate::access::Everywhere;
 use crate::api::Api;
 use crate::content::read_optional_body;
+use crate::parameters::OfQueue;
 use crate::problem::{Problem, Refused};
 use crate::views;
 
@@ -80,7 +81,7 @@ impl Asked<'_> {
 #[utoipa::path(
     post, path = routes::QUEUE_PAUSE, tag = "queues", operation_id = "pauseQueue",
     summary = "Hand out nothing of a queue, for a while or until an execution succeeds; what is published waits",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = QueuePause<'_>,
     responses(
         (status = 200, description = "The queue", body = Queue),
@@ -95,7 +96,7 @@ fn pause(asked: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
 #[utoipa::path(
     post, path = routes::QUEUE_RESUME, tag = "queues", operation_id = "resumeQueue",
     summary = "Hand out what waits in a queue again, at a rate where one is given",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = QueueResumption,
     responses(
         (status = 200, description = "The queue", body = Queue),
@@ -111,7 +112,7 @@ fn resume(_: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
 #[utoipa::path(
     post, path = routes::QUEUE_PURGE, tag = "queues", operation_id = "purgeQueue",
     summary = "Cancel what waits in a queue now, for all worker groups; what runs or is leased goes on",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = Nothing,
     responses(
         (status = 200, description = "The queue; it empties within moments where somebody consumes it", body = Queue),
@@ -128,7 +129,7 @@ fn purge(_: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
     summary = "Say how many executions a second each worker group is handed, how many of a key at once, and what namespaces get",
     description = "What is left out is not limited any more. Namespaces take turns while more than one has something that \
         waits; a key's executions are counted from what is handed out from then on.",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = QueueLimit<'static>,
     responses(
         (status = 200, description = "The queue", body = Queue),
@@ -143,7 +144,7 @@ fn limit(_: &Asked<'_>, body: &[u8]) -> Result<QueueChange, Problem> {
 #[utoipa::path(
     delete, path = routes::QUEUE, tag = "queues", operation_id = "deleteQueue",
     summary = "Cancel what waits in a queue, discard its dead letters, and forget what was said of it; what is published later makes it anew",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     responses(
         (status = 200, description = "The queue; it empties within moments where somebody consumes it", body = Queue),
         Refused,

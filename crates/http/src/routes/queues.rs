@@ -19,6 +19,7 @@ use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
 use crate::page;
+use crate::parameters::OfQueue;
 use crate::problem::{Problem, Refused};
 use crate::views;
 
@@ -59,7 +60,7 @@ pub(crate) async fn list(
     get, path = routes::QUEUE, tag = "queues", operation_id = "showQueue",
     summary = "How full a queue is",
     params(
-        ("queue" = String, Path, description = "The queue"),
+        OfQueue,
         ("group" = Option<String>, Query, description = "The worker group the numbers are for"),
     ),
     responses(
@@ -82,7 +83,7 @@ pub(crate) async fn show(
     get, path = routes::DEAD_LETTERS, tag = "queues", operation_id = "listDeadLetters",
     summary = "List the tasks that failed for the last time",
     params(
-        ("queue" = String, Path, description = "The queue"),
+        OfQueue,
         ("limit" = Option<u32>, Query, description = "1 to 1000, 100 by default"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
         ("namespace" = Option<String>, Query, description = "Only those whose tasks are of this namespace"),
@@ -192,12 +193,9 @@ fn filter_of(input: &DeadLetterFilter) -> Result<LetterFilter, InvalidField> {
 #[utoipa::path(
     post, path = routes::DEAD_LETTERS_REPLAY, tag = "queues", operation_id = "replayDeadLetters",
     summary = "Run the tasks of dead letters again, now, from their first attempt on",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = DeadLetterSelection,
-    responses(
-        (status = 200, description = "What was done", body = DeadLettersSettled),
-        Refused,
-    )
+    responses((status = 200, description = "What was done", body = DeadLettersSettled), Refused)
 )]
 pub(crate) async fn replay(
     State(api): State<Arc<Api>>,
@@ -217,12 +215,9 @@ pub(crate) async fn replay(
 #[utoipa::path(
     post, path = routes::DEAD_LETTERS_DISCARD, tag = "queues", operation_id = "discardDeadLetters",
     summary = "Take dead letters away for good",
-    params(("queue" = String, Path, description = "The queue")),
+    params(OfQueue),
     request_body = DeadLetterSelection,
-    responses(
-        (status = 200, description = "What was done", body = DeadLettersSettled),
-        Refused,
-    )
+    responses((status = 200, description = "What was done", body = DeadLettersSettled), Refused)
 )]
 pub(crate) async fn discard(
     State(api): State<Arc<Api>>,

@@ -20,7 +20,9 @@ use super::schedules::{answer, expected_revision, schedule_name};
 use crate::access::{Scoped, no_such_action};
 use crate::api::Api;
 use crate::content::read_optional_body;
-use crate::problem::{Conflict, NotFound, Problem, Refused, RevisionMismatch};
+use crate::outcomes::RunsAccepted;
+use crate::parameters::{AtRevision, Named};
+use crate::problem::{NotFound, Problem, Refused, RevisionRefused};
 use crate::views;
 
 /// An action as it was asked for.
@@ -64,20 +66,9 @@ pub(crate) async fn dispatch(
 #[utoipa::path(
     post, path = routes::SCHEDULE_PAUSE, tag = "schedules", operation_id = "pauseSchedule",
     summary = "Pause a schedule: its occurrences do not run until it is resumed",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
-    ),
+    params(Named, AtRevision),
     request_body = RevisionNote,
-    responses(
-        (status = 200, description = "The schedule", body = Schedule),
-        NotFound,
-        Conflict,
-        RevisionMismatch,
-        Refused,
-    )
+    responses((status = 200, description = "The schedule", body = Schedule), RevisionRefused)
 )]
 async fn pause(asked: Asked<'_>) -> Result<Response, Problem> {
     set_paused(asked, true).await
@@ -86,20 +77,9 @@ async fn pause(asked: Asked<'_>) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = routes::SCHEDULE_RESUME, tag = "schedules", operation_id = "resumeSchedule",
     summary = "Resume a schedule that is paused or has paused itself",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
-    ),
+    params(Named, AtRevision),
     request_body = RevisionNote,
-    responses(
-        (status = 200, description = "The schedule", body = Schedule),
-        NotFound,
-        Conflict,
-        RevisionMismatch,
-        Refused,
-    )
+    responses((status = 200, description = "The schedule", body = Schedule), RevisionRefused)
 )]
 async fn resume(asked: Asked<'_>) -> Result<Response, Problem> {
     set_paused(asked, false).await
@@ -129,20 +109,9 @@ async fn set_paused(asked: Asked<'_>, paused: bool) -> Result<Response, Problem>
 #[utoipa::path(
     post, path = routes::SCHEDULE_ROLLBACK, tag = "schedules", operation_id = "rollbackSchedule",
     summary = "Put the definition of an earlier revision in force again, as a new revision",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
-    ),
+    params(Named, AtRevision),
     request_body = Rollback,
-    responses(
-        (status = 200, description = "The schedule", body = Schedule),
-        NotFound,
-        Conflict,
-        RevisionMismatch,
-        Refused,
-    )
+    responses((status = 200, description = "The schedule", body = Schedule), RevisionRefused)
 )]
 async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
     let input: Rollback = minutehand_api::json::read(&asked.body)?;
@@ -164,17 +133,9 @@ async fn rollback(asked: Asked<'_>) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = routes::SCHEDULE_TRIGGER, tag = "schedules", operation_id = "triggerSchedule",
     summary = "Run a schedule once, now",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-    ),
+    params(Named),
     request_body = Trigger,
-    responses(
-        (status = 202, description = "The request is durable", body = RunsRequested),
-        NotFound,
-        Refused,
-    )
+    responses(RunsAccepted)
 )]
 async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
     let Trigger { overlap } = minutehand_api::json::read(&asked.body)?;
@@ -185,17 +146,9 @@ async fn trigger(asked: Asked<'_>) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = routes::SCHEDULE_BACKFILL, tag = "schedules", operation_id = "backfillSchedule",
     summary = "Run the occurrences of a range, as if they were due now; at most 10,000",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-    ),
+    params(Named),
     request_body = BackfillRange,
-    responses(
-        (status = 202, description = "The request is durable", body = RunsRequested),
-        NotFound,
-        Refused,
-    )
+    responses(RunsAccepted)
 )]
 async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {
     let input: BackfillRange = minutehand_api::json::read(&asked.body)?;
@@ -210,11 +163,7 @@ async fn backfill(asked: Asked<'_>) -> Result<Response, Problem> {
 #[utoipa::path(
     post, path = routes::SCHEDULE_STOP_BACKFILL, tag = "schedules", operation_id = "stopBackfill",
     summary = "Let what is left of a backfill not run; what of it runs already goes on",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-    ),
+    params(Named),
     request_body = BackfillStop,
     responses(
         (status = 204, description = "Nothing more of it starts"),
@@ -246,11 +195,7 @@ async fn stop_backfill(asked: Asked<'_>) -> Result<Response, Problem> {
     summary = "Wait no longer for the runs of a schedule that are in progress",
     description = "For runs of which nothing will be heard any more, before their `run_timeout_ms` is over. They are not \
         stopped: when they do go on, others run beside them.",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-    ),
+    params(Named),
     request_body = Nothing,
     responses(
         (status = 202, description = "The request is durable; how many runs were in progress", body = RunsRequested),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use minutehand_api::{
     Backfills, NewSchedule, ProblemKind, RevisionPage, Schedule, ScheduleDetails, SchedulePage,
@@ -22,7 +22,8 @@ use crate::api::Api;
 use crate::content::read_body;
 use crate::cursor;
 use crate::page;
-use crate::problem::{Conflict, NotFound, Problem, Refused, RevisionMismatch};
+use crate::parameters::{AtRevision, Named};
+use crate::problem::{NotFound, Problem, Refused, RevisionRefused};
 use crate::views;
 
 /// Schedules on a page unless the caller says how many.
@@ -123,10 +124,8 @@ pub(crate) async fn create(
     };
     let mut response = answer(status, &created.schedule);
     let (namespace, id) = (name.namespace.as_str(), name.id.as_str());
-    let location = match &name.order_key {
-        Some(key) => routes::fill(routes::SCHEDULE_OF_KEY, &[namespace, id, key.as_str()]),
-        None => routes::fill(routes::SCHEDULE, &[namespace, id]),
-    };
+    let key = name.order_key.as_ref().map(OrderKey::as_str);
+    let location = routes::of_named(routes::SCHEDULE, namespace, id, key);
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
@@ -148,12 +147,8 @@ pub(crate) async fn create(
         Refused,
     )
 )]
-pub(crate) async fn list(
-    State(api): State<Arc<Api>>,
-    scoped: Scoped,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &["prefix", "limit", "cursor"])?;
+pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
+    let params = scoped.params(&["prefix", "limit", "cursor"])?;
     let prefix = params.text("prefix").unwrap_or_default();
     let question = ["schedules", scoped.namespace.as_str(), prefix];
     let after: Option<String> = params
@@ -190,11 +185,7 @@ pub(crate) async fn list(
 #[utoipa::path(
     get, path = routes::SCHEDULE, tag = "schedules", operation_id = "showSchedule",
     summary = "Show a schedule, and why it has not run",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-    ),
+    params(Named),
     responses(
         (status = 200, description = "The schedule; its revision is the `ETag`", body = ScheduleDetails),
         NotFound,
@@ -217,20 +208,9 @@ pub(crate) async fn show(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<
     summary = "Change a schedule",
     description = "Fields that are given replace the stored ones as a whole, `null` takes the default, the others \
         stay. `cron` and `every` replace each other, and so do `payload` and `payload_base64`.",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
-    ),
+    params(Named, AtRevision),
     request_body = NewSchedule<'static>,
-    responses(
-        (status = 200, description = "The schedule", body = Schedule),
-        NotFound,
-        Conflict,
-        RevisionMismatch,
-        Refused,
-    )
+    responses((status = 200, description = "The schedule", body = Schedule), RevisionRefused)
 )]
 pub(crate) async fn revise(
     State(api): State<Arc<Api>>,
@@ -284,18 +264,10 @@ fn patched(
 #[utoipa::path(
     delete, path = routes::SCHEDULE, tag = "schedules", operation_id = "deleteSchedule",
     summary = "Delete a schedule; its revisions stay",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-        ("If-Match" = Option<String>, Header, description = "Only if its `ETag` is this"),
-    ),
+    params(Named, AtRevision),
     responses(
         (status = 204, description = "Deleted"),
-        NotFound,
-        Conflict,
-        RevisionMismatch,
-        Refused,
+        RevisionRefused,
     )
 )]
 pub(crate) async fn delete(
@@ -324,9 +296,7 @@ pub(crate) async fn delete(
     get, path = routes::REVISIONS, tag = "schedules", operation_id = "listRevisions",
     summary = "List every revision of a schedule, oldest first; also of a deleted one",
     params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
+        Named,
         ("limit" = Option<u32>, Query, description = "1 to 1000, 1000 by default"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
     ),
@@ -339,9 +309,8 @@ pub(crate) async fn delete(
 pub(crate) async fn revisions(
     State(api): State<Arc<Api>>,
     scoped: Scoped,
-    uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &[KEY, "limit", "cursor"])?;
+    let params = scoped.params(&[KEY, "limit", "cursor"])?;
     let name = schedule_name(&scoped, scoped.id()?)?;
     let question = ["revisions", scoped.namespace.as_str(), name.id.as_str()];
     let from: Option<u64> = params
@@ -366,11 +335,7 @@ pub(crate) async fn revisions(
 #[utoipa::path(
     get, path = routes::BACKFILLS, tag = "schedules", operation_id = "listBackfills",
     summary = "List the backfills of a schedule that are not over, in the order in which they run",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-    ),
+    params(Named),
     responses(
         (status = 200, description = "The backfills", body = Backfills),
         NotFound,
@@ -397,33 +362,25 @@ pub(crate) async fn backfills(
     get, path = routes::PREVIEW, tag = "schedules", operation_id = "previewSchedule",
     summary = "The next times of a schedule, whether or not it is paused",
     params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
+        Named,
         ("from" = Option<String>, Query, description = "From this time on; now by default"),
         ("n" = Option<u32>, Query, description = "How many, 1 to 1000; 10 by default"),
     ),
-    responses(
-        (status = 200, description = "The times", body = SchedulePreview),
-        NotFound,
-        Refused,
-    )
+    responses((status = 200, description = "The times", body = SchedulePreview), NotFound, Refused)
 )]
 pub(crate) async fn preview(
     State(api): State<Arc<Api>>,
     scoped: Scoped,
-    uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &[KEY, "from", "n"])?;
-    let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
-    let count = params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?;
+    let params = scoped.params(&[KEY, "from", "n"])?;
+    let times = asked_times(&api, &params)?;
     let schedule = api
         .gateway
         .schedule_head(&schedule_name(&scoped, scoped.id()?)?)
         .await?;
     let definition = schedule.head.revision.definition;
     let definition = definition.ok_or_else(|| Problem::not_found("the schedule is deleted"))?;
-    let preview = searched(&api, definition, from, count).await?;
+    let preview = searched(&api, definition, times).await?;
     Ok(json(StatusCode::OK, &views::preview(preview)))
 }
 
@@ -436,28 +393,28 @@ pub(crate) async fn preview(
         ("n" = Option<u32>, Query, description = "How many, 1 to 1000; 10 by default"),
     ),
     request_body = NewSchedule<'static>,
-    responses(
-        (status = 200, description = "The times", body = SchedulePreview),
-        NotFound,
-        Refused,
-    )
+    responses((status = 200, description = "The times", body = SchedulePreview), NotFound, Refused)
 )]
 pub(crate) async fn preview_unsaved(
     State(api): State<Arc<Api>>,
     scoped: Scoped,
-    uri: Uri,
     body: Body,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &["from", "n"])?;
-    let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
-    let count = params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?;
+    let params = scoped.params(&["from", "n"])?;
+    let times = asked_times(&api, &params)?;
     let bytes = read_body(body).await?;
     let input: NewSchedule<'_> = minutehand_api::json::read(&bytes)?;
     if let Some(id) = &input.id {
         schedule_name(&scoped, id)?;
     }
-    let preview = searched(&api, input.definition()?, from, count).await?;
+    let preview = searched(&api, input.definition()?, times).await?;
     Ok(json(StatusCode::OK, &views::preview(preview)))
+}
+
+/// From when on, and how many times a preview is asked for.
+fn asked_times(api: &Api, params: &Params) -> Result<(Timestamp, usize), InvalidField> {
+    let from = params.time("from")?.unwrap_or_else(|| api.gateway.now());
+    Ok((from, params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?))
 }
 
 /// Looks for the times of a preview, which may take tens of milliseconds, where nothing else waits
@@ -465,8 +422,7 @@ pub(crate) async fn preview_unsaved(
 async fn searched(
     api: &Api,
     definition: ScheduleDefinition,
-    from: Timestamp,
-    count: usize,
+    (from, count): (Timestamp, usize),
 ) -> Result<Preview, Problem> {
     let _turn = api.searches.acquire().await;
     let search = move || ValidDefinition::new(definition)?.preview(from, count);

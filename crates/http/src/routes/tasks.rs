@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use minutehand_api::{
@@ -28,6 +28,7 @@ use crate::cursor;
 use crate::idempotency::{KeyInUse, Remembered};
 use crate::ids::IdSource;
 use crate::page;
+use crate::parameters::Named;
 use crate::problem::{NotFound, Problem, Refused, TooMany};
 use crate::trace;
 use crate::views;
@@ -139,11 +140,8 @@ async fn create_one(
 
 /// The path under which a task is found.
 fn place(scoped: &Scoped, (id, key): (&TaskId, Option<&OrderKey>)) -> String {
-    let (namespace, id) = (scoped.namespace.as_str(), id.as_str());
-    match key {
-        Some(key) => routes::fill(routes::TASK_OF_KEY, &[namespace, id, key.as_str()]),
-        None => routes::fill(routes::TASK, &[namespace, id]),
-    }
+    let key = key.map(OrderKey::as_str);
+    routes::of_named(routes::TASK, scoped.namespace.as_str(), id.as_str(), key)
 }
 
 fn created(status: StatusCode, place: &str, answer: Bytes) -> Response {
@@ -194,15 +192,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
         Refused,
     )
 )]
-pub(crate) async fn list(
-    State(api): State<Arc<Api>>,
-    scoped: Scoped,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(crate) async fn list(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
     let known = [
         "state", "queue", "from", "until", "prefix", "limit", "cursor",
     ];
-    let params = Params::parse(&uri, &known)?;
+    let params = scoped.params(&known)?;
     let page = match wanted_kind(&params)? {
         None => list_waiting(&api, &scoped, &params).await?,
         Some(kind) => list_ended(&api, &scoped, &params, kind).await?,
@@ -325,9 +319,7 @@ fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
     get, path = routes::TASK, tag = "tasks", operation_id = "findTask",
     summary = "Show a task: the due time it stands at, and the others",
     params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
+        Named,
         ("wait" = Option<String>, Query, description = "Answer when it has ended, or after so long: up to 50s. An end is known \
             where the history keeps it"),
     ),
@@ -338,12 +330,8 @@ fn task_name(scoped: &Scoped) -> Result<TaskName, Problem> {
         Refused,
     )
 )]
-pub(crate) async fn find(
-    State(api): State<Arc<Api>>,
-    scoped: Scoped,
-    uri: Uri,
-) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &[KEY, "wait"])?;
+pub(crate) async fn find(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<Response, Problem> {
+    let params = scoped.params(&[KEY, "wait"])?;
     let wait_ms = params.duration_ms("wait", TASK_WAIT_MS_MAX)?;
     let name = task_name(&scoped)?;
     let views = match wait_ms {
@@ -389,9 +377,7 @@ pub(crate) async fn find(
         has workers: a success that comes nevertheless counts, anything else is an end as `cancelled`, of which the history says whether \
         it had stopped when asked, was killed, or had not begun. No attempt follows. A run whose process is asked before it starts may not hear of it.",
     params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
+        Named,
         ("due_at" = Option<String>, Query, description = "Only at this due time (of runs, that of the first attempt); left out, at every \
             one that is known"),
         ("running" = Option<String>, Query, description = "What becomes of runs that have begun: `ask` them to stop, or `kill` them"),
@@ -407,9 +393,8 @@ pub(crate) async fn find(
 pub(crate) async fn cancel(
     State(api): State<Arc<Api>>,
     scoped: Scoped,
-    uri: Uri,
 ) -> Result<Response, Problem> {
-    let params = Params::parse(&uri, &[KEY, "due_at", "running", "queue"])?;
+    let params = scoped.params(&[KEY, "due_at", "running", "queue"])?;
     let (name, due) = (task_name(&scoped)?, params.time("due_at")?);
     let how = params.text("running").map(|word| choice("running", word));
     let queue = wanted_queue(&params)?;
@@ -449,11 +434,7 @@ fn cancelled_tasks(cancelled: &[TaskView], stopping: Vec<Timestamp>) -> Response
 #[utoipa::path(
     patch, path = routes::TASK, tag = "tasks", operation_id = "rescheduleTask",
     summary = "Move a task to another due time",
-    params(
-        ("ns" = String, Path, description = "The namespace"),
-        ("id" = String, Path, description = "The id, percent-encoded"),
-        ("key" = Option<String>, Query, description = "The key that it was created with"),
-    ),
+    params(Named),
     request_body = TaskMove<'static>,
     responses(
         (status = 200, description = "The task at its new due time", body = Task),
@@ -465,10 +446,9 @@ fn cancelled_tasks(cancelled: &[TaskView], stopping: Vec<Timestamp>) -> Response
 pub(crate) async fn reschedule(
     State(api): State<Arc<Api>>,
     scoped: Scoped,
-    uri: Uri,
     body: Body,
 ) -> Result<Response, Problem> {
-    Params::parse(&uri, &[KEY])?;
+    scoped.params(&[KEY])?;
     let name = task_name(&scoped)?;
     let bytes = read_body(body).await?;
     let wanted = minutehand_api::json::read::<TaskMove<'_>>(&bytes)?.parse(api.gateway.now())?;

@@ -69,11 +69,8 @@ impl HttpBody for Inbound {
                 // Whoever reads a body as a whole has read at most so much; whoever reads a stream
                 // holds no more than that.
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                if this
-                    .share
-                    .hold((this.share.held_bytes() + bytes).min(BODY_BYTES_MAX))
-                    > 0
-                {
+                let held = (this.share.held_bytes() + bytes).min(BODY_BYTES_MAX);
+                if this.share.hold(held) > 0 {
                     this.shared.crowd.shed();
                 }
             }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use minutehand_model::{
     Block, BucketLoad, Checkpoint, Epoch, Fact, LedgerRow, LogOffset, Namespace, Outcome,
     PartitionId, QueueName, RevisionEntry, ScheduleId, ScheduleState, TaskKey, TaskRecord, Tick,
-    Timestamp, TimetableEntry, TimetablePage,
+    TimeRange, Timestamp, TimetableEntry, TimetablePage,
 };
 use minutehand_node::Clock;
 use minutehand_ports::{
@@ -248,12 +248,12 @@ impl Ledger for Store {
         Ok(())
     }
 
-    async fn rows(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<LedgerRow>, PortError> {
+    async fn rows(&self, range: TimeRange) -> Result<Vec<LedgerRow>, PortError> {
+        let TimeRange {
+            partition,
+            from,
+            until,
+        } = range;
         let mut state = self.state.lock().unwrap();
         let ledger = &state.partitions.entry(partition).or_default().ledger;
         Ok(ledger
@@ -279,13 +279,12 @@ impl Timetable for Store {
         Ok(())
     }
 
-    async fn read(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-        bytes_max: usize,
-    ) -> Result<TimetablePage, PortError> {
+    async fn read(&self, range: TimeRange, bytes_max: usize) -> Result<TimetablePage, PortError> {
+        let TimeRange {
+            partition,
+            from,
+            until,
+        } = range;
         let mut state = self.state.lock().unwrap();
         let blocks = &state.partitions.entry(partition).or_default().blocks;
         let mut page = TimetablePage {
@@ -327,12 +326,12 @@ impl Timetable for Store {
         Ok(entries)
     }
 
-    async fn loads(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<BucketLoad>, PortError> {
+    async fn loads(&self, range: TimeRange) -> Result<Vec<BucketLoad>, PortError> {
+        let TimeRange {
+            partition,
+            from,
+            until,
+        } = range;
         let mut loads: BTreeMap<Timestamp, BucketLoad> = BTreeMap::new();
         let mut state = self.state.lock().unwrap();
         for block in state

@@ -92,7 +92,7 @@ impl Gateway {
             let rows = self
                 .stores
                 .ledger
-                .rows(partition, minute, minute.plus_millis(MINUTE_MS))
+                .rows(partition.range(minute, minute.plus_millis(MINUTE_MS)))
                 .await
                 .map_err(Unavailable::from)?;
             audits.push(MinuteAudit {

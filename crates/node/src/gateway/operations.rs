@@ -44,6 +44,16 @@ pub enum Readiness {
     NotReady(Vec<String>),
 }
 
+impl Readiness {
+    /// Ready when no reason speaks against it.
+    pub fn unless(reasons: Vec<String>) -> Readiness {
+        match reasons.is_empty() {
+            true => Readiness::Ready,
+            false => Readiness::NotReady(reasons),
+        }
+    }
+}
+
 impl Gateway {
     /// Every partition, whoever owns it. One that nobody is known to own tells nothing but that.
     pub fn partitions(&self) -> Vec<PartitionView> {
@@ -104,7 +114,7 @@ impl Gateway {
             let stored = self
                 .stores
                 .timetable
-                .loads(partition, from, until)
+                .loads(partition.range(from, until))
                 .await
                 .map_err(Unavailable::from)?;
             for bucket in stored {
@@ -134,20 +144,19 @@ impl Gateway {
             ]);
         }
         let phase = |partition: &PartitionId| phases.get(partition).copied().unwrap_or_default();
-        let mut reasons = self
-            .troubles
-            .as_ref()
-            .map_or_else(Vec::new, |troubles| troubles.borrow().clone());
+        let mut reasons = self.told_troubles();
         let not_owned = assigned
             .iter()
             .filter(|partition| phase(partition) != Phase::Owning);
         let not_owned =
             not_owned.map(|partition| format!("partition {partition} is {}", phase(partition)));
         reasons.extend(not_owned);
-        if reasons.is_empty() {
-            Readiness::Ready
-        } else {
-            Readiness::NotReady(reasons)
-        }
+        Readiness::unless(reasons)
+    }
+
+    /// What is told of stores that do not answer.
+    fn told_troubles(&self) -> Vec<String> {
+        let troubles = self.troubles.as_ref();
+        troubles.map_or_else(Vec::new, |troubles| troubles.borrow().clone())
     }
 }

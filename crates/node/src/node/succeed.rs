@@ -106,10 +106,8 @@ impl Successor<'_> {
     /// Waits for its turn, and reads what it will need. While a store does not answer, the owner
     /// that fires is not asked to give way.
     async fn get_ready(&self, ready: &mut Option<Ready>) {
-        if ready
-            .as_ref()
-            .is_some_and(|ready| ready.since.elapsed() < PREPARED_FOR)
-        {
+        let is_fresh = |ready: &Ready| ready.since.elapsed() < PREPARED_FOR;
+        if ready.as_ref().is_some_and(is_fresh) {
             return;
         }
         let slot = match ready.take() {

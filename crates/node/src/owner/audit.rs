@@ -60,7 +60,9 @@ async fn find(
     }
     let (mut from, until) = (tally.minute, tally.end());
     while from < until {
-        let page = timetable.read(id, from, until, READ_BYTES_MAX).await?;
+        let page = timetable
+            .read(id.range(from, until), READ_BYTES_MAX)
+            .await?;
         if !found.take_in(&page.entries) {
             break;
         }
@@ -83,7 +85,7 @@ async fn repeated(
     let (Some(first), Some(last)) = (written.first(), written.last()) else {
         return Ok(BTreeSet::new());
     };
-    let kept = ledger.rows(id, first.minute, last.end()).await?;
+    let kept = ledger.rows(id.range(first.minute, last.end())).await?;
     let mut seen = BTreeSet::new();
     let minutes = first_rows(&kept).into_iter().map(|tally| tally.minute);
     Ok(minutes.filter(|minute| !seen.insert(*minute)).collect())
@@ -123,7 +125,7 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
-    use minutehand_model::LogOffset;
+    use minutehand_model::{LogOffset, TimeRange};
 
     use super::*;
 
@@ -137,12 +139,8 @@ mod tests {
             Ok(())
         }
 
-        async fn rows(
-            &self,
-            _: PartitionId,
-            from: Timestamp,
-            until: Timestamp,
-        ) -> Result<Vec<LedgerRow>, PortError> {
+        async fn rows(&self, range: TimeRange) -> Result<Vec<LedgerRow>, PortError> {
+            let TimeRange { from, until, .. } = range;
             let rows = self.0.lock().unwrap().clone();
             let is_asked_for = |row: &LedgerRow| (from..until).contains(&row.tally.minute);
             Ok(rows.into_iter().filter(is_asked_for).collect())

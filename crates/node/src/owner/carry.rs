@@ -73,7 +73,7 @@ fn ask(id: PartitionId, surroundings: &Surroundings, effect: Effect) -> Option<A
             bytes_max,
         } => {
             let answer = async move {
-                let page = timetable.read(id, from, until, bytes_max).await?;
+                let page = timetable.read(id.range(from, until), bytes_max).await?;
                 prepare_queues(&*sink, &page);
                 Ok(Input::Page { request, page })
             };

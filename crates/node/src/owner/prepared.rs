@@ -127,7 +127,7 @@ impl Prepared {
                     until,
                     bytes_max,
                 } => {
-                    let page = timetable.read(id, from, until, bytes_max).await?;
+                    let page = timetable.read(id.range(from, until), bytes_max).await?;
                     carry::prepare_queues(&*surroundings.stores.sink, &page);
                     self.parts.push(Part {
                         from,
@@ -155,7 +155,7 @@ impl Prepared {
         if from < until {
             let timetable = &surroundings.stores.timetable;
             let page = timetable
-                .read(id, from, until, config.page_bytes_max)
+                .read(id.range(from, until), config.page_bytes_max)
                 .await?;
             self.parts.push(Part { from, page });
         }

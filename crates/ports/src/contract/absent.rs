@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
     Block, BucketLoad, Epoch, LedgerRow, LogOffset, Outcome, PartitionId, QueueName, RevisionEntry,
-    TaskKey, Tick, Timestamp, TimetableEntry, TimetablePage,
+    TaskKey, Tick, TimeRange, Timestamp, TimetableEntry, TimetablePage,
 };
 use tokio::sync::watch;
 
@@ -67,13 +67,7 @@ impl Timetable for Absent {
         absent("write blocks")
     }
 
-    async fn read(
-        &self,
-        _: PartitionId,
-        _: Timestamp,
-        _: Timestamp,
-        _: usize,
-    ) -> Result<TimetablePage, PortError> {
+    async fn read(&self, _: TimeRange, _: usize) -> Result<TimetablePage, PortError> {
         absent("read the timetable")
     }
 
@@ -81,12 +75,7 @@ impl Timetable for Absent {
         absent("find a task")
     }
 
-    async fn loads(
-        &self,
-        _: PartitionId,
-        _: Timestamp,
-        _: Timestamp,
-    ) -> Result<Vec<BucketLoad>, PortError> {
+    async fn loads(&self, _: TimeRange) -> Result<Vec<BucketLoad>, PortError> {
         absent("count tasks")
     }
 
@@ -117,12 +106,7 @@ impl Ledger for Absent {
         absent("write the ledger")
     }
 
-    async fn rows(
-        &self,
-        _: PartitionId,
-        _: Timestamp,
-        _: Timestamp,
-    ) -> Result<Vec<LedgerRow>, PortError> {
+    async fn rows(&self, _: TimeRange) -> Result<Vec<LedgerRow>, PortError> {
         absent("read the ledger")
     }
 }

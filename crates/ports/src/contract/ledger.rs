@@ -31,7 +31,7 @@ async fn write(stores: &Stores, partition: PartitionId, rows: &[LedgerRow]) {
 async fn read(stores: &Stores, partition: PartitionId, from: i64, until: i64) -> Vec<LedgerRow> {
     let rows = stores
         .ledger
-        .rows(partition, minute(from), minute(until))
+        .rows(partition.range(minute(from), minute(until)))
         .await;
     rows.unwrap()
 }

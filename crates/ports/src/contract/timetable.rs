@@ -29,7 +29,7 @@ fn offsets(page: &TimetablePage) -> Vec<u64> {
 async fn read_all(stores: &Stores) -> Vec<TimetableEntry> {
     let page = stores
         .timetable
-        .read(P0, EVERYTHING.0, EVERYTHING.1, usize::MAX)
+        .read(P0.range(EVERYTHING.0, EVERYTHING.1), usize::MAX)
         .await
         .unwrap();
     assert_eq!(page.complete_until, EVERYTHING.1);
@@ -97,7 +97,7 @@ pub async fn writing_a_block_again_changes_nothing(harness: &dyn Harness) {
     assert_eq!(read_all(&stores).await, block.entries);
     let loads = stores
         .timetable
-        .loads(P0, EVERYTHING.0, EVERYTHING.1)
+        .loads(P0.range(EVERYTHING.0, EVERYTHING.1))
         .await
         .unwrap();
     assert_eq!(loads.iter().map(|load| load.tasks).sum::<u64>(), 2);
@@ -139,20 +139,20 @@ pub async fn a_range_is_inclusive_at_its_start_and_exclusive_at_its_end(harness:
     write_seconds(&stores).await;
     let page = stores
         .timetable
-        .read(P0, at(MINUTE + 2_000), at(MINUTE + 5_000), usize::MAX)
+        .read(P0.range(at(MINUTE + 2_000), at(MINUTE + 5_000)), usize::MAX)
         .await
         .unwrap();
     assert_eq!(offsets(&page), [2, 3, 4]);
     assert_eq!(page.complete_until, at(MINUTE + 5_000));
     let empty = stores
         .timetable
-        .read(P0, at(MINUTE + 2_000), at(MINUTE + 2_000), usize::MAX)
+        .read(P0.range(at(MINUTE + 2_000), at(MINUTE + 2_000)), usize::MAX)
         .await
         .unwrap();
     assert!(offsets(&empty).is_empty());
     let all = stores
         .timetable
-        .read(P0, Timestamp::MIN, Timestamp::MAX, usize::MAX)
+        .read(P0.range(Timestamp::MIN, Timestamp::MAX), usize::MAX)
         .await
         .unwrap();
     assert_eq!(offsets(&all), (0..10).collect::<Vec<_>>());
@@ -168,7 +168,7 @@ pub async fn pages_join_without_loss_or_repetition(harness: &dyn Harness) {
         while from < until {
             let page = stores
                 .timetable
-                .read(P0, from, until, bytes_max)
+                .read(P0.range(from, until), bytes_max)
                 .await
                 .unwrap();
             assert!(page.complete_until > from, "a page moves on");
@@ -193,7 +193,7 @@ pub async fn blocks_with_the_same_first_due_are_not_split(harness: &dyn Harness)
     stores.timetable.write_blocks(blocks).await.unwrap();
     let page = stores
         .timetable
-        .read(P0, at(0), EVERYTHING.1, 1)
+        .read(P0.range(at(0), EVERYTHING.1), 1)
         .await
         .unwrap();
     assert_eq!(offsets(&page), (0..20).collect::<Vec<_>>());
@@ -206,7 +206,7 @@ pub async fn the_page_says_how_far_it_is_complete(harness: &dyn Harness) {
     write_seconds(&stores).await;
     let page = stores
         .timetable
-        .read(P0, at(0), EVERYTHING.1, 1)
+        .read(P0.range(at(0), EVERYTHING.1), 1)
         .await
         .unwrap();
     let read = page.entries.len() as i64;
@@ -225,7 +225,7 @@ pub async fn partitions_are_apart(harness: &dyn Harness) {
     write_seconds(&stores).await;
     let page = stores
         .timetable
-        .read(P1, EVERYTHING.0, EVERYTHING.1, usize::MAX)
+        .read(P1.range(EVERYTHING.0, EVERYTHING.1), usize::MAX)
         .await
         .unwrap();
     assert_eq!(page.entries, []);
@@ -233,7 +233,7 @@ pub async fn partitions_are_apart(harness: &dyn Harness) {
     assert_eq!(
         stores
             .timetable
-            .loads(P1, EVERYTHING.0, EVERYTHING.1)
+            .loads(P1.range(EVERYTHING.0, EVERYTHING.1))
             .await
             .unwrap(),
         []
@@ -330,7 +330,7 @@ pub async fn loads_count_tasks_per_minute(harness: &dyn Harness) {
     let all = count(
         stores
             .timetable
-            .loads(P0, EVERYTHING.0, EVERYTHING.1)
+            .loads(P0.range(EVERYTHING.0, EVERYTHING.1))
             .await
             .unwrap(),
     );
@@ -338,7 +338,7 @@ pub async fn loads_count_tasks_per_minute(harness: &dyn Harness) {
     let later = count(
         stores
             .timetable
-            .loads(P0, at(MINUTE + 1), EVERYTHING.1)
+            .loads(P0.range(at(MINUTE + 1), EVERYTHING.1))
             .await
             .unwrap(),
     );
@@ -350,7 +350,7 @@ pub async fn loads_count_tasks_per_minute(harness: &dyn Harness) {
     let earlier = count(
         stores
             .timetable
-            .loads(P0, at(0), at(MINUTE + 180_000))
+            .loads(P0.range(at(0), at(MINUTE + 180_000)))
             .await
             .unwrap(),
     );

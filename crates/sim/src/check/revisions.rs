@@ -27,25 +27,17 @@ pub(super) struct Times {
 
 impl Times {
     fn of(definition: &ScheduleDefinition) -> Option<Times> {
-        let (recurrence, zone) = match &definition.recurrence {
+        let zone = Zone::parse(definition.recurrence.zone()).ok()?;
+        let recurrence = match &definition.recurrence {
             RecurrenceSpec::Cron {
-                expression,
-                zone,
-                dst,
+                expression, dst, ..
             } => {
-                let zone = Zone::parse(zone).ok()?;
-                let recurrence =
-                    Recurrence::parse(expression, Some(&zone), *dst, Timestamp::from_millis(0));
-                (recurrence.ok()?, zone)
+                let anchor = Timestamp::from_millis(0);
+                Recurrence::parse(expression, Some(&zone), *dst, anchor).ok()?
             }
             RecurrenceSpec::Interval {
-                every_ms,
-                anchor,
-                zone,
-            } => (
-                Recurrence::Interval(Interval::new(*every_ms, *anchor).ok()?),
-                Zone::parse(zone).ok()?,
-            ),
+                every_ms, anchor, ..
+            } => Recurrence::Interval(Interval::new(*every_ms, *anchor).ok()?),
         };
         let exclusions = Exclusions::parse(zone, &definition.exclude).ok()?;
         let (start, end) = (

@@ -106,9 +106,9 @@ impl Story {
 pub(crate) mod schedules {
     use bytes::Bytes;
     use minutehand_model::{
-        ActionTemplate, Chain, Guarantee, LogOffset, MisfirePolicy, Namespace, Origin, OutcomeKind,
-        OverlapPolicy, Precision, QueueName, RecurrenceSpec, RetryPolicy, Revision, RunCause,
-        ScheduleDefinition, ScheduleId, Task, TaskId, TaskKey,
+        ActionTemplate, LogOffset, MisfirePolicy, Namespace, Origin, OutcomeKind, OverlapPolicy,
+        QueueName, RecurrenceSpec, RetryPolicy, Revision, RunCause, ScheduleDefinition, ScheduleId,
+        Task, TaskId, TaskKey,
     };
 
     use super::{Story, ms};
@@ -142,15 +142,8 @@ pub(crate) mod schedules {
             pause_on_failure: false,
             run_timeout_ms: None,
             action: ActionTemplate {
-                queue: QueueName::parse("q").expect("valid"),
-                payload: Bytes::new(),
-                headers: Vec::new(),
                 retry: RetryPolicy::NEVER,
-                guarantee: Guarantee::AtLeastOnce,
-                precision: Precision::Normal,
-                priority: Default::default(),
-                order_key: None,
-                verbatim: None,
+                ..ActionTemplate::new(QueueName::parse("q").expect("valid"), Bytes::new())
             },
         }
     }
@@ -189,28 +182,15 @@ pub(crate) mod schedules {
     ) -> Story {
         let (namespace, schedule) = names();
         let action = definition(every(1)).action;
+        let id = format!("s@{}{suffix}", ms(nominal_ms));
+        let id = TaskId::parse(&id).expect("valid");
         let task = Task {
-            namespace,
-            id: TaskId::parse(&format!("s@{}{suffix}", ms(nominal_ms))).expect("valid"),
-            queue: action.queue,
-            due: ms(due_ms),
-            payload: Bytes::new(),
-            headers: Vec::new(),
-            retry: RetryPolicy::NEVER,
-            guarantee: action.guarantee,
-            precision: action.precision,
-            attempt: 1,
-            first_due: ms(due_ms),
-            replay_of: None,
             origin: Some(Origin {
                 schedule,
                 nominal: ms(nominal_ms),
                 completion_wanted: true,
             }),
-            order_key: None,
-            priority: Default::default(),
-            chain: Chain::default(),
-            verbatim: None,
+            ..action.into_task(namespace, id, ms(due_ms))
         };
         let record = minutehand_record::task::record(&task);
         let tick = story.partition.ticks.len() - 1;

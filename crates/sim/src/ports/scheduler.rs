@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{
     Block, BucketLoad, DeliveryToken, Epoch, LedgerRow, LogOffset, PartitionId, RevisionEntry,
-    TaskKey, Tick, Timestamp, TimetableEntry, TimetablePage,
+    TaskKey, Tick, TimeRange, Timestamp, TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{
     Appended, CommandLog, Committed, Coordinator, Delivery, DeliveryId, ErrorClass, ExecutionSink,
@@ -204,18 +204,10 @@ impl Timetable for MemoryStores {
         Ok(())
     }
 
-    async fn read(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-        bytes_max: usize,
-    ) -> Result<TimetablePage, PortError> {
+    async fn read(&self, range: TimeRange, bytes_max: usize) -> Result<TimetablePage, PortError> {
         let state = self.state();
-        Ok(
-            state.timetables[state.index(partition, "read the timetable")?]
-                .read(from, until, bytes_max),
-        )
+        let index = state.index(range.partition, "read the timetable")?;
+        Ok(state.timetables[index].read(range.from, range.until, bytes_max))
     }
 
     async fn find(
@@ -227,14 +219,10 @@ impl Timetable for MemoryStores {
         Ok(state.timetables[state.index(partition, "search the timetable")?].find(key))
     }
 
-    async fn loads(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<BucketLoad>, PortError> {
+    async fn loads(&self, range: TimeRange) -> Result<Vec<BucketLoad>, PortError> {
         let state = self.state();
-        Ok(state.timetables[state.index(partition, "sum up the timetable")?].loads(from, until))
+        let index = state.index(range.partition, "sum up the timetable")?;
+        Ok(state.timetables[index].loads(range.from, range.until))
     }
 
     async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError> {
@@ -291,14 +279,10 @@ impl Ledger for MemoryStores {
         Ok(())
     }
 
-    async fn rows(
-        &self,
-        partition: PartitionId,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<LedgerRow>, PortError> {
+    async fn rows(&self, range: TimeRange) -> Result<Vec<LedgerRow>, PortError> {
         let state = self.state();
-        Ok(state.ledgers[state.index(partition, "read the ledger")?].rows(from, until))
+        let index = state.index(range.partition, "read the ledger")?;
+        Ok(state.ledgers[index].rows(range.from, range.until))
     }
 }
 

@@ -259,6 +259,16 @@ fn draw_recurrence(now_ms: i64, rng: &mut Rng) -> RecurrenceSpec {
     }
 }
 
+fn draw_action(rng: &mut Rng) -> ActionTemplate {
+    let queue = queue(rng);
+    ActionTemplate {
+        retry: RetryPolicy::NEVER,
+        guarantee: rng.pick(Guarantee::ALL),
+        precision: rng.pick(Precision::ALL),
+        ..ActionTemplate::new(queue, Bytes::from_static(b"run"))
+    }
+}
+
 fn draw_definition(now_ms: i64, ends_ms: i64, nature: Nature, rng: &mut Rng) -> ScheduleDefinition {
     let is_plain = nature == Nature::Plain;
     let overlap = match nature {
@@ -304,16 +314,6 @@ fn draw_definition(now_ms: i64, ends_ms: i64, nature: Nature, rng: &mut Rng) -> 
         run_timeout_ms: rng
             .chance(0.5)
             .then(|| rng.pick(&[2, 5, 10, 20, 40]) * SECOND_MS),
-        action: ActionTemplate {
-            queue: queue(rng),
-            payload: Bytes::from_static(b"run"),
-            headers: Vec::new(),
-            retry: RetryPolicy::NEVER,
-            guarantee: rng.pick(Guarantee::ALL),
-            precision: rng.pick(Precision::ALL),
-            priority: Default::default(),
-            order_key: None,
-            verbatim: None,
-        },
+        action: draw_action(rng),
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use minutehand_model::time::SECOND_MS;
 use minutehand_model::{
-    Chain, Command, Guarantee, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task,
-    TaskId, TaskRecord, Timestamp,
+    Command, Guarantee, Namespace, PartitionId, Precision, QueueName, RetryPolicy, Task, TaskId,
+    TaskRecord, Timestamp,
 };
 
 use super::{Addressed, NAMESPACE};
@@ -102,24 +102,14 @@ impl TaskBook {
     fn record(&mut self, number: u64, due_ms: i64, rng: &mut Rng) -> TaskRecord {
         self.versions += 1;
         let due = Timestamp::from_millis(due_ms);
+        let id = TaskId::parse(&format!("task-{number}")).expect("a valid id");
+        let queue = self.queues[rng.below(3) as usize].clone();
         let task = Task {
-            namespace: self.namespace.clone(),
-            id: TaskId::parse(&format!("task-{number}")).expect("a valid id"),
-            queue: self.queues[rng.below(3) as usize].clone(),
-            due,
             payload: Bytes::copy_from_slice(&self.versions.to_be_bytes()),
-            headers: Vec::new(),
             retry: RetryPolicy::NEVER,
             guarantee: rng.pick(Guarantee::ALL),
             precision: rng.pick(Precision::ALL),
-            attempt: 1,
-            first_due: due,
-            replay_of: None,
-            origin: None,
-            order_key: None,
-            priority: Default::default(),
-            chain: Chain::default(),
-            verbatim: None,
+            ..Task::new(self.namespace.clone(), id, queue, due)
         };
         minutehand_record::task::record(&task)
     }

@@ -179,11 +179,8 @@ fn spread<'a>(tree: &'a str, prefix: &mut Vec<&'a str>, found: &mut impl FnMut(&
     };
     let depth = prefix.len();
     let head = head.split(" as ").next().unwrap_or(head);
-    prefix.extend(
-        head.split("::")
-            .map(str::trim)
-            .filter(|name| !name.is_empty() && !matches!(*name, "*")),
-    );
+    let names = head.split("::").map(str::trim);
+    prefix.extend(names.filter(|name| !name.is_empty() && *name != "*"));
     match group {
         None => {
             if prefix.last() == Some(&"self") && prefix.len() > 1 {

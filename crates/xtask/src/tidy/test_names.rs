@@ -15,10 +15,8 @@ pub fn test_names(tree: &Tree) -> Vec<Finding> {
                     "the name of the test {} has {length} characters; at most {TEST_NAME_CHARACTERS_MAX}",
                     test.name
                 );
-                findings.push(Finding::new(
-                    format!("{}:{}", file.path, test.line),
-                    message,
-                ));
+                let place = format!("{}:{}", file.path, test.line);
+                findings.push(Finding::new(place, message));
             }
         }
     }

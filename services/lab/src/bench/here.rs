@@ -135,12 +135,11 @@ fn highest(args: &BenchArgs) -> Result<Vec<Figure>, Failure> {
             high = rate;
         }
     }
-    let Some(paced) = best else {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("not even {high} tasks/s were sustained"),
-        ));
+    let none = || {
+        let what = format!("not even {high} tasks/s were sustained");
+        Failure::new(Exit::Failed, what)
     };
+    let paced = best.ok_or_else(none)?;
     let rate = paced.rate as f64;
     let highest = Figure::new(
         "highest",

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use minutehand_cli::Failure;
-use minutehand_engine::Config;
 use minutehand_etcd::{EtcdConfig, MemberConfig};
 use minutehand_kafka::{KafkaConfig, MemoryShares};
+use minutehand_node::EngineConfig;
 
 use super::failure::usage;
 use crate::settings::Settings;
@@ -42,10 +42,10 @@ fn shares(settings: &Settings) -> MemoryShares {
 }
 
 /// The engine's part.
-pub(super) fn engine(settings: &Settings) -> Config {
+pub(super) fn engine(settings: &Settings) -> EngineConfig {
     let shares = shares(settings);
     let tick_max = shares.tick_max(settings.cluster.partitions);
-    Config {
+    EngineConfig {
         clock_skew_ms_max: settings.kafka.clock_skew_ms_max,
         ..settings.engine.clone().within(shares.tasks, tick_max)
     }

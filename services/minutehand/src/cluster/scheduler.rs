@@ -6,12 +6,13 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
-use minutehand_engine::{Phase, StopReason};
 use minutehand_etcd::{EtcdConfig, EtcdCoordinator, MemberConfig};
 use minutehand_http::{NodeConfig, Tokens, node_router};
 use minutehand_kafka::{BrokerClock, Client, KafkaLog, KafkaSink};
 use minutehand_model::PartitionId;
-use minutehand_node::{Node, OwnerQueries, OwnerStores, Owners, Readiness, SystemClock};
+use minutehand_node::{
+    Node, OwnerQueries, OwnerStores, Owners, Phase, Readiness, StopReason, SystemClock,
+};
 use minutehand_ports::{Connected, Coordinator, StoreDescription, TimetableStore};
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -233,10 +234,6 @@ impl Standing {
                 reasons.push(format!("partition {partition} is {}", phase.as_str()));
             }
         }
-        if reasons.is_empty() {
-            Readiness::Ready
-        } else {
-            Readiness::NotReady(reasons)
-        }
+        Readiness::unless(reasons)
     }
 }

@@ -31,7 +31,13 @@ pub(super) async fn apply(settings: &Settings) -> Result<Vec<SchemaItem>, Failur
         .map_err(|error| failure::etcd(&error))?;
     items.push(partition_count(&etcd, Some(partitions), partitions)?);
 
-    for item in &mut items {
+    mark_created(&mut items, &before);
+    Ok(items)
+}
+
+/// What was missing before has been created.
+fn mark_created(items: &mut [SchemaItem], before: &[SchemaItem]) {
+    for item in items {
         let was_missing = before.iter().any(|before| {
             (&before.store, &before.kind, &before.name) == (&item.store, &item.kind, &item.name)
                 && before.state == SchemaState::Missing
@@ -40,7 +46,6 @@ pub(super) async fn apply(settings: &Settings) -> Result<Vec<SchemaItem>, Failur
             item.state = SchemaState::Created;
         }
     }
-    Ok(items)
 }
 
 /// What there is, and what is missing.

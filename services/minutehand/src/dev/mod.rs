@@ -11,12 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use minutehand_cli::{DevArgs, Exit, Failure};
-use minutehand_embedded::{EmbeddedStore, Health};
 use minutehand_http::{
     ApiConfig, IdSource, NamespacePolicy, RenderMetrics, Router, ServeLimits, Tokens,
 };
 use minutehand_node::{Clock, SystemClock};
-use minutehand_standalone::{Ended, Scheduler};
+use minutehand_standalone::{EmbeddedStore, Ended, Health, Scheduler};
 use minutehand_worker::{GROUP_DEFAULT, Leases};
 use tokio::net::TcpListener;
 use tokio::sync::watch;

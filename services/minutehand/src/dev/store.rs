@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
-use minutehand_embedded::{Config, EmbeddedStore, OpenError};
 use minutehand_settings::{Loaded, Origin};
+use minutehand_standalone::{EmbeddedConfig, EmbeddedStore, OpenError};
 
 use crate::descriptors::Descriptors;
 use crate::settings::Settings;
@@ -17,7 +17,7 @@ pub(super) async fn open(
 ) -> Result<Arc<EmbeddedStore>, Failure> {
     let partitions = loaded.settings.cluster.partitions;
     let usual = loaded.settings.embedded.clone();
-    let config = Config {
+    let config = EmbeddedConfig {
         partitions,
         files_max: descriptors.for_store(),
         ..usual
@@ -26,17 +26,22 @@ pub(super) async fn open(
         loaded.origin("cluster.partitions"),
         Origin::Default | Origin::Profile
     );
-    let opened = tokio::task::spawn_blocking(move || match EmbeddedStore::open(config.clone()) {
+    let opened = tokio::task::spawn_blocking(move || open_as(config, may_adapt));
+    let opened = opened
+        .await
+        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    opened.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+}
+
+/// Opens the folder with the count of partitions that it has, where it may have another one.
+fn open_as(config: EmbeddedConfig, may_adapt: bool) -> Result<Arc<EmbeddedStore>, OpenError> {
+    match EmbeddedStore::open(config.clone()) {
         Err(OpenError::PartitionsChanged { stored, .. }) if may_adapt => {
-            EmbeddedStore::open(Config {
+            EmbeddedStore::open(EmbeddedConfig {
                 partitions: stored,
                 ..config
             })
         }
         opened => opened,
-    });
-    let opened = opened
-        .await
-        .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    opened.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+    }
 }

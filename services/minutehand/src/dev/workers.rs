@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_embedded::EmbeddedStore;
 use minutehand_model::QueueName;
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::ExecutionQueue;
+use minutehand_standalone::EmbeddedStore;
 use minutehand_worker::{
     GROUP_DEFAULT, Gates, GivenDues, Handler, Idleness, Leases, LeasesConfig, Places, Worker,
 };

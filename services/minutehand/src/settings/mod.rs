@@ -34,8 +34,8 @@ pub(crate) struct Settings {
     pub(crate) etcd: minutehand_etcd::EtcdConfig,
     #[cfg(feature = "cluster")]
     pub(crate) timetable: TimetableConfig,
-    pub(crate) embedded: minutehand_embedded::Config,
-    pub(crate) engine: minutehand_engine::Config,
+    pub(crate) embedded: minutehand_standalone::EmbeddedConfig,
+    pub(crate) engine: minutehand_node::EngineConfig,
     pub(crate) scheduler: SchedulerConfig,
     pub(crate) gateway: GatewayConfig,
     pub(crate) worker: WorkerConfig,

@@ -213,12 +213,8 @@ impl Gateway {
             .known_schedule(partition, name)
             .await?
             .map(|known| known.head);
-        let stored = self
-            .stores
-            .timetable
-            .read_revisions(partition)
-            .await
-            .map_err(Unavailable::from)?;
+        let stored = self.stores.timetable.read_revisions(partition).await;
+        let stored = stored.map_err(Unavailable::from)?;
         let is_ours = |revision: &Revision| {
             revision.namespace == name.namespace && revision.schedule == name.id
         };

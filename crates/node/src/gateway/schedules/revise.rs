@@ -41,6 +41,18 @@ pub struct RevisionChange<D = DefinitionChange> {
     pub author: String,
 }
 
+impl<D> RevisionChange<D> {
+    /// The same with a definition in the place of what becomes of it.
+    fn with<E>(self, becomes: impl FnOnce(D) -> E) -> RevisionChange<E> {
+        RevisionChange {
+            definition: becomes(self.definition),
+            paused: self.paused,
+            note: self.note,
+            author: self.author,
+        }
+    }
+}
+
 /// What becomes of a schedule's definition.
 #[derive(Clone, Debug)]
 pub enum DefinitionChange {
@@ -94,24 +106,19 @@ impl Gateway {
         name: &ScheduleName,
         change: RevisionChange<ValidDefinition>,
     ) -> Result<CreatedSchedule, CreateScheduleError> {
-        let RevisionChange {
-            definition,
-            paused,
-            note,
-            author,
-        } = change;
-        validate_note(&note)?;
-        definition.has_times_after(self.now())?;
+        validate_note(&change.note)?;
+        change.definition.has_times_after(self.now())?;
         self.queue_names
-            .admit(&name.namespace, &definition.action.queue, self.now())?;
-        let definition = Some(definition.into_definition());
+            .admit(&name.namespace, &change.definition.action.queue, self.now())?;
+        let change = change.with(|definition| Some(definition.into_definition()));
         let partition = name.partition(self.owners.partitions());
         self.caught_up(partition).await?;
         let known = self.known_schedule(partition, name).await?;
         let number = known.as_ref().map_or(0, |known| known.head.revision.number) + 1;
         if let Some(known) = known.filter(|known| known.head.revision.definition.is_some()) {
             let revision = &known.head.revision;
-            return match (&revision.definition, revision.paused) == (&definition, paused) {
+            let is_same = revision.definition == change.definition;
+            return match is_same && revision.paused == change.paused {
                 true => Ok(CreatedSchedule {
                     schedule: head(partition, known),
                     existed: true,
@@ -121,12 +128,6 @@ impl Gateway {
                 }),
             };
         }
-        let change = RevisionChange {
-            definition,
-            paused,
-            note,
-            author,
-        };
         match self
             .append_revision(partition, name, number, change)
             .await?
@@ -168,27 +169,17 @@ impl Gateway {
                 }
                 .into());
             }
-            let RevisionChange {
-                definition,
-                paused,
-                note,
-                author,
-            } = change(&current)?;
-            validate_note(&note).map_err(ReviseError::from)?;
-            let (number, definition) = (current.number + 1, definition.of(current.definition));
-            if let Some(definition) = &definition {
+            let change = change(&current)?;
+            validate_note(&change.note).map_err(ReviseError::from)?;
+            let number = current.number + 1;
+            let change = change.with(|definition| definition.of(current.definition));
+            if let Some(definition) = &change.definition {
                 let admitted =
                     self.queue_names
                         .admit(&name.namespace, &definition.action.queue, self.now());
                 admitted.map_err(ReviseError::from)?;
             }
             attempts_left -= 1;
-            let change = RevisionChange {
-                definition,
-                paused,
-                note,
-                author,
-            };
             let appended = self.append_revision(partition, name, number, change).await;
             match appended.map_err(ReviseError::from)? {
                 Revised::Head(schedule) => return Ok(schedule.map(|schedule| *schedule)),

@@ -134,16 +134,12 @@ impl Gateway {
         let deadline = Instant::now() + Duration::from_millis(self.limits.apply_wait_ms_max);
         loop {
             let mut now = self.views(name).await?;
-            if let Some(index) = now
-                .iter()
-                .position(|view| view.due == to && view.state != TaskState::Cancelled)
-            {
+            let is_new = |view: &TaskView| view.due == to && view.state != TaskState::Cancelled;
+            if let Some(index) = now.iter().position(is_new) {
                 return Ok(now.swap_remove(index));
             }
-            let old = now
-                .iter()
-                .find(|view| view.due == from)
-                .map(|view| view.state);
+            let old = now.iter().find(|view| view.due == from);
+            let old = old.map(|view| view.state);
             match old {
                 Some(state) if !matches!(state, TaskState::Scheduled | TaskState::Cancelled) => {
                     return Err(RescheduleError::TooLate { due: from, state });

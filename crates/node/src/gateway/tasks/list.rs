@@ -13,8 +13,7 @@ use minutehand_engine::{KnownState, KnownTask};
 use minutehand_model::limits::PAGE_BYTES_MAX;
 use minutehand_model::time::MINUTE_MS;
 use minutehand_model::{
-    Fact, LogOffset, Namespace, PartitionId, Place, QueueName, TaskKey, Timestamp, TimetableEntry,
-    TimetablePage,
+    Fact, LogOffset, Namespace, PartitionId, Place, QueueName, TaskKey, Timestamp, TimetablePage,
 };
 
 use super::super::step::Step;
@@ -201,7 +200,10 @@ impl Gateway {
             let page = self
                 .stores
                 .timetable
-                .read(partition, from, listing.until, self.limits.read_bytes_max)
+                .read(
+                    partition.range(from, listing.until),
+                    self.limits.read_bytes_max,
+                )
                 .await?;
             // A store that stood still would hold the listing up for ever.
             read_until.insert(partition, page.complete_until.max(from.plus_millis(1)));
@@ -279,14 +281,8 @@ impl Listing<'_> {
         page: TimetablePage,
     ) -> Result<(), Unavailable> {
         for entry in page.entries {
-            let TimetableEntry {
-                key,
-                due,
-                offset,
-                fact,
-                ..
-            } = entry;
-            let size = match &fact {
+            let (key, due, offset) = (entry.key, entry.due, entry.offset);
+            let size = match &entry.fact {
                 Fact::Runs(record) => record.encoded.len() + 32,
                 Fact::Void => 32,
             };
@@ -294,7 +290,7 @@ impl Listing<'_> {
             if due < loaded_until || due >= self.until {
                 continue;
             }
-            match fact {
+            match entry.fact {
                 Fact::Runs(record) => self.offer(partition, key, due, offset, record.encoded)?,
                 Fact::Void => self.window.void(due, key, offset),
             }

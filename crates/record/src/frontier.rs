@@ -1,0 +1,101 @@
+//! Places, and what lies between them, as messages: of checkpoints, and of whoever tells of a
+//! partition.
+
+use minutehand_model::{Gap, Place, Stretch, Timestamp};
+use prost::Message;
+
+use crate::envelope::log_offset;
+use crate::error::DecodeError;
+
+/// A place in a partition's order of executions.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct PlaceMessage {
+    #[prost(sint64, tag = "1")]
+    due_ms: i64,
+    #[prost(uint64, tag = "2")]
+    offset: u64,
+}
+
+/// A gap below a partition's head.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct GapMessage {
+    #[prost(message, required, tag = "1")]
+    after: PlaceMessage,
+    #[prost(message, required, tag = "2")]
+    through: PlaceMessage,
+    #[prost(uint64, tag = "3")]
+    from_offset: u64,
+}
+
+/// A stretch of a partition's backlog.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct StretchMessage {
+    #[prost(message, required, tag = "1")]
+    after: PlaceMessage,
+    #[prost(message, required, tag = "2")]
+    through: PlaceMessage,
+}
+
+impl From<Place> for PlaceMessage {
+    fn from(place: Place) -> PlaceMessage {
+        PlaceMessage {
+            due_ms: place.due.as_millis(),
+            offset: place.offset.bits(),
+        }
+    }
+}
+
+impl TryFrom<PlaceMessage> for Place {
+    type Error = DecodeError;
+
+    fn try_from(message: PlaceMessage) -> Result<Place, DecodeError> {
+        let offset = log_offset("its offset", message.offset).map_err(|fault| fault.of("place"))?;
+        Ok(Place {
+            due: Timestamp::from_millis(message.due_ms),
+            offset,
+        })
+    }
+}
+
+impl From<&Gap> for GapMessage {
+    fn from(gap: &Gap) -> GapMessage {
+        GapMessage {
+            after: gap.after.into(),
+            through: gap.through.into(),
+            from_offset: gap.from_offset.bits(),
+        }
+    }
+}
+
+impl TryFrom<GapMessage> for Gap {
+    type Error = DecodeError;
+
+    fn try_from(message: GapMessage) -> Result<Gap, DecodeError> {
+        let from_offset = log_offset("from_offset", message.from_offset);
+        Ok(Gap {
+            after: message.after.try_into()?,
+            through: message.through.try_into()?,
+            from_offset: from_offset.map_err(|fault| fault.of("gap"))?,
+        })
+    }
+}
+
+impl From<&Stretch> for StretchMessage {
+    fn from(stretch: &Stretch) -> StretchMessage {
+        StretchMessage {
+            after: stretch.after.into(),
+            through: stretch.through.into(),
+        }
+    }
+}
+
+impl TryFrom<StretchMessage> for Stretch {
+    type Error = DecodeError;
+
+    fn try_from(message: StretchMessage) -> Result<Stretch, DecodeError> {
+        Ok(Stretch {
+            after: message.after.try_into()?,
+            through: message.through.try_into()?,
+        })
+    }
+}
