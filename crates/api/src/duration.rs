@@ -37,17 +37,27 @@ impl Duration<'_> {
 
     /// Milliseconds with their fraction, where one was given; never negative.
     pub(crate) fn exact_ms(&self, field: &str) -> Result<f64, InvalidField> {
-        let (ms, given) = match self {
-            Duration::Seconds(seconds) => (Some(seconds * 1_000.0), format!("{seconds}")),
-            Duration::Text(text) => (parse(text), text.to_string()),
+        let ms = match self {
+            Duration::Seconds(seconds) => Some(seconds * 1_000.0),
+            Duration::Text(text) => parse(text),
         };
-        let refused = |reason: &str| Err(InvalidField::new(field, reason, LIMIT, &given));
+        let refused = |reason: &str| Err(InvalidField::new(field, reason, LIMIT, self));
         match ms {
             None => refused("is not a duration"),
             Some(ms) if ms.is_sign_negative() => refused("is negative"),
             Some(ms) if ms.is_nan() || ms > MS_MAX => refused("is too long"),
             // A sum such as 0.1 s * 1000 must not become 101 ms.
             Some(ms) => Ok((ms * 1e6).round() / 1e6),
+        }
+    }
+}
+
+impl fmt::Display for Duration<'_> {
+    /// As it was written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Duration::Seconds(seconds) => write!(f, "{seconds}"),
+            Duration::Text(text) => f.write_str(text),
         }
     }
 }

@@ -94,7 +94,7 @@ pub fn validate_instruction(name: &str, value: &str) -> Result<(), InvalidField>
 }
 
 /// What keeps a text from being a URL that can be posted to, as far as its form tells.
-fn url_problem(url: &str) -> Option<&'static str> {
+fn url_problem(url: &str) -> Option<String> {
     let starts_with = |scheme: &str| {
         url.get(..scheme.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
@@ -103,19 +103,22 @@ fn url_problem(url: &str) -> Option<&'static str> {
         .into_iter()
         .find(|scheme| starts_with(scheme))
     else {
-        return Some("is not a URL that can be posted to");
+        return Some("is not a URL that can be posted to".to_owned());
     };
     let rest = &url[scheme.len()..];
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
-    if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Some("has blanks")
+    let problem = if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        "has blanks"
     } else if authority.contains('@') {
-        Some("has a user name or password")
+        "has a user name or password"
     } else if authority.is_empty() || authority.starts_with(':') {
-        Some("has no host")
+        "has no host"
     } else {
-        None
-    }
+        // The same that the executor reads it by; its errors repeat nothing of the text.
+        let read = url::Url::parse(url).err();
+        return read.map(|error| format!("is not a URL: {error}"));
+    };
+    Some(problem.to_owned())
 }
 
 #[cfg(test)]
@@ -135,6 +138,16 @@ mod tests {
             ("minutehand-url", "http://"),
             ("minutehand-url", "http://:80/"),
             ("minutehand-url", "https:///path"),
+            ("minutehand-url", "http://127.0.0.1:99999/"),
+            ("minutehand-url", "http://127.0.0.1:+80/"),
+            ("minutehand-url", "http://127.0.0.1:80:80/"),
+            ("minutehand-url", "http://example.org:http"),
+            ("minutehand-url", "http://::1/"),
+            ("minutehand-url", "http://[::1"),
+            ("minutehand-url", "http://[::1]80"),
+            ("minutehand-url", "http://[example.org]/"),
+            ("minutehand-url", "http://1.2.3.256/"),
+            ("minutehand-url", "http://a<b/"),
             ("minutehand-url", "http://user:secret@example.org/"),
             ("minutehand-url", "http://exa mple.org/"),
             ("minutehand-url", " http://example.org/"),
@@ -170,6 +183,9 @@ mod tests {
             ("minutehand-timeout-ms", "2592000000"),
             ("minutehand-url", "HTTPS://example.org:8443/a?b=c@d#e"),
             ("minutehand-url", "http://[::1]:80"),
+            ("minutehand-url", "http://[2001:db8::1]?a"),
+            ("minutehand-url", "http://example.org:/"),
+            ("minutehand-url", "http://example.org:65535"),
             ("minutehand-url", "http://例え.jp/"),
             ("minutehand-envelope", "CloudEvents"),
             ("minutehand-command", "exit 1"),

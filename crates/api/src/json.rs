@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
+use minutehand_model::Priority;
 use serde::de::value::{MapAccessDeserializer, MapDeserializer};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+use serde_path_to_error::{Path, Segment};
 
 use crate::invalid::not_a_choice;
 use crate::{InvalidField, Text};
@@ -129,6 +131,8 @@ impl<'a> Fields<'a> {
 /// # Errors
 /// What is no JSON object, an unknown, doubled or missing field, and one of the wrong type.
 pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Unread> {
+    // What some editors put before a text says nothing (RFC 8259, 8.1).
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // Serde would take an array for an object without names.
     if let Some(first) = bytes
         .iter()
@@ -235,11 +239,28 @@ where
 pub fn count<'de, D: Deserializer<'de>, const MAX: u32>(
     deserializer: D,
 ) -> Result<Option<u64>, D::Error> {
-    struct CountVisitor<const MAX: u32>;
-    impl<const MAX: u32> Visitor<'_> for CountVisitor<MAX> {
+    whole::<D, 1, MAX>(deserializer)
+}
+
+/// Reads a priority, whose limits are told where anything else is given.
+pub(crate) fn priority<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    whole::<D, 0, { Priority::HIGHEST.level() as u32 }>(deserializer)
+}
+
+/// The same of a number from `MIN` on.
+///
+/// # Errors
+/// As for a count.
+pub fn whole<'de, D: Deserializer<'de>, const MIN: u32, const MAX: u32>(
+    deserializer: D,
+) -> Result<Option<u64>, D::Error> {
+    struct WholeVisitor<const MIN: u32, const MAX: u32>;
+    impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
         type Value = Option<u64>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "1 to {MAX}")
+            write!(f, "{MIN} to {MAX}")
         }
         fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Option<u64>, E> {
             Ok(Some(number))
@@ -248,7 +269,7 @@ pub fn count<'de, D: Deserializer<'de>, const MAX: u32>(
             Ok(None)
         }
     }
-    deserializer.deserialize_any(CountVisitor::<MAX>)
+    deserializer.deserialize_any(WholeVisitor::<MIN, MAX>)
 }
 
 #[cold]
@@ -280,16 +301,40 @@ fn explain<'a, T: Deserialize<'a>>(bytes: &'a [u8], error: &serde_json::Error) -
         return Malformed::new(detail, "body", "well-formed JSON (RFC 8259)", given).into();
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let path = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
-        Ok(_) => String::new(),
-        Err(located) => located.path().to_string(),
+    let (path, given) = match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        Ok(_) => (String::new(), None),
+        Err(located) => (located.path().to_string(), value_at(bytes, located.path())),
     };
-    named(Some(path), message, given_at(bytes, error))
+    named(
+        Some(path),
+        message,
+        given.or_else(|| given_at(bytes, error)),
+    )
+}
+
+/// The value at a path, as it was written; `None` when there is nothing that can be read.
+fn value_at(bytes: &[u8], path: &Path) -> Option<String> {
+    let mut value: &RawValue = serde_json::from_slice(bytes).ok()?;
+    for step in path {
+        value = match step {
+            Segment::Map { key } => {
+                let Fields(fields) = serde_json::from_str(value.get()).ok()?;
+                *fields.get(key.as_str())?
+            }
+            Segment::Seq { index } => {
+                let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+                *items.get(*index)?
+            }
+            Segment::Enum { .. } | Segment::Unknown => return None,
+        };
+    }
+    Some(value.get().to_owned())
 }
 
 /// The field a message speaks of, what was expected of it, and what was given.
 fn named(path: Option<String>, message: String, given: Option<String>) -> Unread {
     let path = path.filter(|path| !path.is_empty() && path != ".");
+    let message = in_plain_words(&message);
     if let Some(refused) = refused_word(path.as_deref().unwrap_or("body"), &message) {
         return refused.into();
     }
@@ -318,6 +363,20 @@ fn joined(path: Option<&str>, name: &str) -> String {
         Some(path) if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
         Some(path) => format!("{path}.{name}"),
     }
+}
+
+/// A message of serde without the names of types of this program.
+fn in_plain_words(message: &str) -> String {
+    let (what, expected) = match message.rsplit_once(", expected ") {
+        Some((what, "u8" | "u16" | "u32" | "u64" | "usize")) => {
+            (what, "a whole number that is not negative")
+        }
+        Some((what, "i8" | "i16" | "i32" | "i64" | "isize")) => (what, "a whole number"),
+        Some((what, "f32" | "f64")) => (what, "a number"),
+        Some((what, "a boolean")) => (what, "true or false"),
+        _ => return message.to_owned(),
+    };
+    format!("{what}, expected {expected}")
 }
 
 /// What serde says it expected.

@@ -71,9 +71,14 @@ impl QueuePause<'_> {
                 Some(now.plus_millis(within("duration", duration, 1, PAUSE_MS_MAX)?))
             }
             (Some(_), Some(duration)) => {
-                let given = format!("{:?}", duration.as_ms("duration")?);
+                duration.as_ms("duration")?;
                 let reason = "is given beside until";
-                return Err(InvalidField::new("duration", reason, "one of them", given));
+                return Err(InvalidField::new(
+                    "duration",
+                    reason,
+                    "one of them",
+                    duration,
+                ));
             }
         };
         if let Some(until) =

@@ -164,7 +164,7 @@ schedule_fields! {
         told (Precision);
     /// How urgent a run is among what waits in its queue: 0 to 9, 9 the most; 4 by default.
     priority
-        asked #[schema(minimum = 0, maximum = 9)] (Option<u64>)
+        asked #[serde(deserialize_with = "crate::json::priority")] #[schema(minimum = 0, maximum = 9)] (Option<u64>)
         told #[serde(default = "usual_priority")] #[schema(minimum = 0, maximum = 9, required = true)] (u64);
 }
 

@@ -73,7 +73,11 @@ pub struct NewTask<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
     /// How urgent it is among what waits in its queue: 0 to 9, 9 the most; 4 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::json::priority",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schema(minimum = 0, maximum = 9)]
     pub priority: Option<u64>,
     /// A task to create when it has succeeded. Up to 8 may follow one after the other, of 64 KiB in
@@ -190,12 +194,7 @@ pub fn due_time(
             let due = now.plus_millis(delay.as_ms("delay")?);
             if due > Timestamp::END_OF_YEAR_9999 {
                 let limit = "a delay that ends before the year 10000";
-                return Err(InvalidField::new(
-                    "delay",
-                    "is too long",
-                    limit,
-                    format!("{delay:?}"),
-                ));
+                return Err(InvalidField::new("delay", "is too long", limit, delay));
             }
             Ok(due)
         }

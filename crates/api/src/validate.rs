@@ -72,7 +72,10 @@ pub fn validate_due(field: &str, due: Timestamp, now: Timestamp) -> Result<(), I
 }
 
 /// Checks what a task and the action of a schedule have in common.
-pub(crate) fn validate_action(
+///
+/// # Errors
+/// The first field that does not keep to its limit.
+pub fn validate_action(
     payload: &[u8],
     headers: &[(String, String)],
     retry: RetryPolicy,

@@ -3,10 +3,11 @@
 
 use std::error::Error;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use reqwest::header::HeaderValue;
-use reqwest::{Certificate, Client, ClientBuilder};
+use reqwest::{Certificate, Client, ClientBuilder, Url};
 
 /// Why nobody can be called as it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum CallerError {
     /// The server's address begins with something else.
     #[error("--server is {0:?}; it must begin with http:// or https://")]
     Scheme(String),
+    /// The server's address is no address.
+    #[error("--server is {0:?}; it must be a host, with a port where one is needed, and no query")]
+    Address(String),
     /// The token does not fit into a header.
     #[error("the token has characters that a header cannot carry")]
     Token,
@@ -51,14 +55,27 @@ impl CallerError {
 /// The address of a server, without a slash at its end. One without a scheme speaks plain HTTP.
 ///
 /// # Errors
-/// For any other scheme than HTTP's.
+/// For any other scheme than HTTP's, and what is no address.
 pub fn base_url(server: &str) -> Result<String, CallerError> {
-    let server = server.trim_end_matches('/');
-    match server.split_once("://") {
-        Some(("http" | "https", _)) => Ok(server.to_owned()),
-        Some(_) => Err(CallerError::Scheme(server.to_owned())),
-        None => Ok(format!("http://{server}")),
+    let (scheme, rest) = server.split_once("://").unwrap_or(("http", server));
+    if !matches!(scheme, "http" | "https") {
+        return Err(CallerError::Scheme(server.to_owned()));
     }
+    let base = format!("{scheme}://{}", rest.trim_end_matches('/'));
+    match Url::parse(&base) {
+        Ok(url) if url.query().is_none() && url.fragment().is_none() => Ok(base),
+        _ => Err(CallerError::Address(server.to_owned())),
+    }
+}
+
+/// Whether a server is on this machine, so that no proxy of the environment is asked for it.
+#[must_use]
+pub fn is_on_this_machine(base: &str) -> bool {
+    let url = Url::parse(base).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+    host == "localhost" || address.parse().is_ok_and(is_loopback)
 }
 
 /// The header that shows a token; it is not logged.
@@ -80,7 +97,7 @@ pub fn builder() -> ClientBuilder {
 }
 
 /// A client of the server at this address that trusts the authorities of a file (PEM), or those of
-/// the system.
+/// the system. A server of this machine is spoken to without a proxy: none is to see its tokens.
 ///
 /// # Errors
 /// When the file cannot be read, or holds no certificate.
@@ -88,10 +105,14 @@ pub fn trusting(base: &str, authorities: Option<&Path>) -> Result<ClientBuilder,
     // A machine without certificates (a plain Debian has none) must still be able to speak plain
     // HTTP: the system's are loaded only where they are needed.
     let is_plain = base.starts_with("http://");
+    let builder = match is_on_this_machine(base) {
+        true => builder().no_proxy(),
+        false => builder(),
+    };
     Ok(match authorities {
-        Some(path) => builder().tls_certs_only(read(path)?),
-        None if is_plain => builder().tls_certs_only([]),
-        None => builder(),
+        Some(path) => builder.tls_certs_only(read(path)?),
+        None if is_plain => builder.tls_certs_only([]),
+        None => builder,
     })
 }
 
@@ -129,6 +150,44 @@ mod tests {
         assert_eq!(base("https://a"), Ok("https://a".to_owned()));
         let refused = base("ftp://a").expect_err("another scheme");
         assert!(refused.contains("\"ftp://a\""), "{refused}");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for server in [
+            "",
+            "/",
+            "http://",
+            "http://a:1?x=1",
+            "a#b",
+            "a:99999",
+            "https://[::1",
+        ] {
+            assert!(
+                matches!(base_url(server), Err(CallerError::Address(_))),
+                "{server}"
+            );
+        }
+        assert_eq!(
+            base_url("http://a/below/").ok().as_deref(),
+            Some("http://a/below")
+        );
+    }
+
+    #[test]
+    fn a_server_of_this_machine_is_known_by_its_address() {
+        for (base, expected) in [
+            ("http://127.0.0.1:1", true),
+            ("http://127.9.9.9", true),
+            ("https://localhost:1", true),
+            ("http://[::1]:1", true),
+            ("http://[::ffff:127.0.0.1]", true),
+            ("http://localhost.example", false),
+            ("http://10.0.0.1", false),
+            ("http://[2001:db8::1]", false),
+        ] {
+            assert_eq!(is_on_this_machine(base), expected, "{base}");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What a crontab becomes: one schedule per line, with lasting ids, run by the process executor.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bytes::Bytes;
-use minutehand_api::Schedule;
+use minutehand_api::{InvalidField, Schedule, ValidDefinition, validate_action};
 use minutehand_calendar::Zone;
 use minutehand_crontab::{
-    Entry, Format, Known, Line, LineError, RANDOM_DELAY_MINUTES_MAX, Timing, Undecided, content,
-    file_labels, follow, id_prefix, parse,
+    Entry, FileLabel, Format, Known, Line, LineError, RANDOM_DELAY_MINUTES_MAX, Reason, Timing,
+    Undecided, content, follow, id_prefix, parse,
 };
 use minutehand_model::limits::JITTER_MS_MAX;
 use minutehand_model::time::MINUTE_MS;
@@ -75,17 +76,37 @@ pub struct PlannedFile {
     /// The lines that were refused, in order.
     pub refused: Vec<LineError>,
     prefix: String,
-    label: String,
+    label: FileLabel,
 }
 
-/// A file whose format cannot be told.
+/// How files are told apart in the ids of their schedules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// By their names, whichever folders they lie in.
+    Name,
+    /// By their paths, as they were given.
+    Path,
+}
+
+/// Why nothing was planned.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot tell whether {path} is a user's crontab or a system crontab: {reason}")]
-pub struct UndecidedFile {
-    /// Where it lies.
-    pub path: String,
-    /// Why not.
-    pub reason: Undecided,
+pub enum PlanError {
+    /// A file whose format cannot be told.
+    #[error("cannot tell whether {path} is a user's crontab or a system crontab: {reason}")]
+    Undecided {
+        /// Where it lies.
+        path: String,
+        /// Why not.
+        reason: Undecided,
+    },
+    /// Two files whose schedules would have the same ids, so that each would take the other's.
+    #[error("the schedules of {first} and of {second} would have the same ids")]
+    SameLabel {
+        /// The file that was given first.
+        first: String,
+        /// The other.
+        second: String,
+    },
 }
 
 /// Plans the schedules of crontabs, each under the id it has when it is made for the first time.
@@ -95,51 +116,86 @@ pub struct UndecidedFile {
 /// overlap; and a run that a crash interrupts is not repeated.
 ///
 /// # Errors
-/// The first file whose format cannot be told.
+/// The first file whose format cannot be told, or that cannot be told from one before it.
 pub fn plan(
     files: &[CrontabFile],
-    prefix: &str,
+    (prefix, known_by): (&str, KnownBy),
     queue: &QueueName,
     zone: &Zone,
-) -> Result<Vec<PlannedFile>, UndecidedFile> {
-    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+) -> Result<Vec<PlannedFile>, PlanError> {
+    let labels = labels(files, known_by)?;
     let users = user_names();
-    let plan_file = |(file, label): (&CrontabFile, String)| {
+    let plan_file = |(file, label): (&CrontabFile, FileLabel)| {
         let crontab = parse(&file.bytes, format_of(file, &users)?);
-        let lines = crontab.entries.into_iter().map(|entry| {
-            let (kind, definition) = definition(&entry, queue, zone);
-            let id = ScheduleId::parse("unnamed").expect("a valid id");
-            Planned {
-                path: file.path.clone(),
-                entry,
-                id,
-                kind,
-                definition,
-            }
-        });
-        let (path, prefix) = (file.path.clone(), prefix.to_owned());
         let mut planned = PlannedFile {
-            path,
-            lines: lines.collect(),
+            path: file.path.clone(),
+            lines: Vec::new(),
             refused: crontab.errors,
-            prefix,
+            prefix: prefix.to_owned(),
             label,
         };
+        for entry in crontab.entries {
+            planned.add(entry, queue, zone);
+        }
+        planned.refused.sort_by_key(|error| error.line);
         planned.follow(&[]);
         Ok(planned)
     };
-    files
-        .iter()
-        .zip(file_labels(&paths))
-        .map(plan_file)
-        .collect()
+    files.iter().zip(labels).map(plan_file).collect()
+}
+
+/// The label of each file, no two of which are the same.
+fn labels(files: &[CrontabFile], known_by: KnownBy) -> Result<Vec<FileLabel>, PlanError> {
+    let mut given = BTreeMap::new();
+    let label = |file: &CrontabFile| {
+        let label = match known_by {
+            KnownBy::Name => FileLabel::of_name(&file.path),
+            KnownBy::Path => FileLabel::of_path(&file.path),
+        };
+        match given.insert(label.clone(), file.path.clone()) {
+            None => Ok(label),
+            Some(first) => Err(PlanError::SameLabel {
+                first,
+                second: file.path.clone(),
+            }),
+        }
+    };
+    files.iter().map(label).collect()
 }
 
 impl PlannedFile {
     /// What the ids of the file's schedules begin with.
-    #[must_use]
-    pub fn id_prefix(&self) -> String {
+    pub(crate) fn id_prefix(&self) -> String {
         id_prefix(&self.prefix, &self.label)
+    }
+
+    /// Whether a schedule has an id as the file's schedules have them. Others may begin alike: those
+    /// of an import whose prefix is the longer one.
+    #[must_use]
+    pub fn may_have_made(&self, id: &ScheduleId) -> bool {
+        let number = id.as_str().strip_prefix(&self.id_prefix());
+        number.is_some_and(|number| !number.contains('/'))
+    }
+
+    /// Plans a line, or refuses it: what no scheduler would take is known before one is asked.
+    fn add(&mut self, entry: Entry, queue: &QueueName, zone: &Zone) {
+        let (kind, definition) = definition(&entry, queue, zone);
+        match validate(&kind, &definition) {
+            Ok(()) => self.lines.push(Planned {
+                path: self.path.clone(),
+                entry,
+                id: ScheduleId::parse("unnamed").expect("a valid id"),
+                kind,
+                definition,
+            }),
+            Err(refused) => self.refused.push(LineError {
+                line: entry.line,
+                column: 1,
+                reason: Reason::NoSchedule {
+                    reason: in_words_of_a_crontab(refused).to_string(),
+                },
+            }),
+        }
     }
 
     /// Gives each line the schedule that was made of it before, also when the line has been edited
@@ -237,7 +293,7 @@ fn timing_text(expression: &str, zone: &str) -> String {
     format!("{expression} {zone}")
 }
 
-fn format_of(file: &CrontabFile, users: &[String]) -> Result<Format, UndecidedFile> {
+fn format_of(file: &CrontabFile, users: &[String]) -> Result<Format, PlanError> {
     let detect = || {
         let text = String::from_utf8_lossy(&file.bytes);
         let is_user = |word: &str| users.iter().any(|user| user == word);
@@ -245,7 +301,7 @@ fn format_of(file: &CrontabFile, users: &[String]) -> Result<Format, UndecidedFi
     };
     file.format
         .map_or_else(detect, Ok)
-        .map_err(|reason| UndecidedFile {
+        .map_err(|reason| PlanError::Undecided {
             path: file.path.clone(),
             reason,
         })
@@ -295,6 +351,26 @@ fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, Sc
     };
     (kind, definition)
 }
+
+/// Whether a scheduler takes what a line becomes.
+fn validate(kind: &PlannedKind, definition: &ScheduleDefinition) -> Result<(), InvalidField> {
+    match kind {
+        PlannedKind::AtStart => {
+            let action = &definition.action;
+            validate_action(&action.payload, &action.headers, action.retry)
+        }
+        PlannedKind::Recurring => ValidDefinition::new(definition.clone()).map(drop),
+    }
+}
+
+/// Names what a crontab has instead of what a schedule has.
+fn in_words_of_a_crontab(mut refused: InvalidField) -> InvalidField {
+    if refused.field == "payload" {
+        refused.field = "the command with its input and the variables above it".to_owned();
+    }
+    refused
+}
+
 /// What the process executor reads: program and arguments, environment, standard input.
 fn payload(entry: &Entry) -> Bytes {
     let environment: serde_json::Map<String, serde_json::Value> = entry

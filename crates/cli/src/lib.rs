@@ -25,7 +25,7 @@ pub use args::{
 };
 pub use console::Console;
 pub use crontab::{
-    CrontabFile, Planned, PlannedFile, PlannedKind, QUEUE_DEFAULT, UndecidedFile, known_line,
+    CrontabFile, KnownBy, PlanError, Planned, PlannedFile, PlannedKind, QUEUE_DEFAULT, known_line,
     machine_zone, plan,
 };
 pub use exit::{Exit, Failure};

@@ -88,6 +88,12 @@ pub enum Reason {
         /// The line of the `CRON_TZ`.
         line: usize,
     },
+    /// The line can be read, but no schedule can be made of it.
+    #[error("no schedule can be made of it: {reason}")]
+    NoSchedule {
+        /// The limit that it does not keep to.
+        reason: String,
+    },
     /// Bytes that are no UTF-8.
     #[error("bytes that are not UTF-8")]
     NotUtf8,

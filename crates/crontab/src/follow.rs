@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use minutehand_model::ScheduleId;
 
-use crate::id::NewIds;
+use crate::id::{FileLabel, NewIds};
 
 /// A line of the file as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Followed {
 /// was edited). Of several that fit, the first belongs to the first. A line that has none gets an
 /// id that none has: `<prefix>/<file>/<n>-<hash>`.
 #[must_use]
-pub fn follow(prefix: &str, file: &str, lines: &[Line], known: &[Known]) -> Followed {
+pub fn follow(prefix: &str, file: &FileLabel, lines: &[Line], known: &[Known]) -> Followed {
     let mut found: Vec<Option<usize>> = vec![None; lines.len()];
     let mut left: BTreeSet<usize> = (0..known.len()).collect();
     for key in KEYS {
@@ -106,7 +106,7 @@ mod tests {
         let mut ids = Vec::new();
         for edit in edits {
             let lines = lines(edit);
-            let followed = follow("crontab", "f", &lines, &known);
+            let followed = follow("crontab", &FileLabel::of_name("f"), &lines, &known);
             let named = followed
                 .ids
                 .iter()

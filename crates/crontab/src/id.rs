@@ -14,11 +14,49 @@ pub const PREFIX_DEFAULT: &str = "crontab";
 /// Longest prefix, in bytes.
 const PREFIX_BYTES_MAX: usize = 40;
 
-/// What the ids of a file's schedules begin with: `<prefix>/<file>/`. `file` is a label as
-/// [`file_labels`] makes it.
+/// How a file is named in the ids of its schedules. It has no `/`, so that what the ids of one file
+/// begin with is never what those of another begin with.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileLabel(String);
+
+impl FileLabel {
+    /// A file that is known by its name alone, whichever folder it lies in: files that are imported
+    /// come from elsewhere.
+    #[must_use]
+    pub fn of_name(path: &str) -> FileLabel {
+        FileLabel(shortened(last_part(path), LABEL_BYTES_MAX))
+    }
+
+    /// A file that is known by its path, as it was given: no other path has this label, whichever
+    /// others are given beside it. `/` is written `:`, and what an id may not have as its bytes
+    /// (`=20`).
+    #[must_use]
+    pub fn of_path(path: &str) -> FileLabel {
+        let path = plain(path);
+        let mut label = String::new();
+        for byte in path.bytes() {
+            match byte {
+                b'/' => label.push(':'),
+                b'.' | b'_' | b'-' | b'@' | b'+' | b'~' => label.push(char::from(byte)),
+                byte if byte.is_ascii_alphanumeric() => label.push(char::from(byte)),
+                byte => {
+                    let _ = write!(label, "={byte:02X}");
+                }
+            }
+        }
+        if label.len() > LABEL_BYTES_MAX {
+            // `==` is in no label that was not cut.
+            label.truncate(LABEL_BYTES_MAX - 18);
+            let _ = write!(label, "=={:016x}", xxh3_64(path.as_bytes()));
+        }
+        FileLabel(label)
+    }
+}
+
+/// What the ids of a file's schedules begin with: `<prefix>/<file>/`.
 #[must_use]
-pub fn id_prefix(prefix: &str, file: &str) -> String {
-    format!("{}/{}/", shortened(prefix, PREFIX_BYTES_MAX), label(file))
+pub fn id_prefix(prefix: &str, file: &FileLabel) -> String {
+    format!("{}/{}/", shortened(prefix, PREFIX_BYTES_MAX), file.0)
 }
 
 /// Makes ids that are not taken yet: `<prefix>/<file>/<n>-<hash>`.
@@ -33,7 +71,11 @@ pub(crate) struct NewIds {
 }
 
 impl NewIds {
-    pub(crate) fn new(prefix: &str, file: &str, taken: impl Iterator<Item = ScheduleId>) -> NewIds {
+    pub(crate) fn new(
+        prefix: &str,
+        file: &FileLabel,
+        taken: impl Iterator<Item = ScheduleId>,
+    ) -> NewIds {
         NewIds {
             prefix: id_prefix(prefix, file),
             taken: taken.collect(),
@@ -58,23 +100,13 @@ impl NewIds {
     }
 }
 
-/// The labels by which files are named in ids: the last part of the path, or the whole path where
-/// two of the files would have the same.
-#[must_use]
-pub fn file_labels(paths: &[&str]) -> Vec<String> {
-    let short: Vec<String> = paths.iter().map(|path| label(last_part(path))).collect();
-    short
-        .iter()
-        .zip(paths)
-        .map(|(name, path)| {
-            let is_unique = short.iter().filter(|other| *other == name).count() == 1;
-            if is_unique {
-                name.clone()
-            } else {
-                label(path.trim_start_matches('/'))
-            }
-        })
-        .collect()
+/// The path without what says nothing: `.` and doubled `/`.
+fn plain(path: &str) -> String {
+    let parts = path
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".");
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.collect::<Vec<_>>().join("/"))
 }
 
 fn last_part(path: &str) -> &str {
@@ -82,10 +114,6 @@ fn last_part(path: &str) -> &str {
         .rsplit('/')
         .next()
         .unwrap_or(path)
-}
-
-fn label(text: &str) -> String {
-    shortened(text, LABEL_BYTES_MAX)
 }
 
 /// The text in the characters of an id: others become `_`; what is too long ends in a hash of the

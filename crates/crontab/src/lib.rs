@@ -31,5 +31,5 @@ pub use environment::Environment;
 pub use error::{LineError, RANDOM_DELAY_MINUTES_MAX, Reason};
 pub use follow::{Followed, Known, Line, follow};
 pub use format::{Format, Undecided};
-pub use id::{PREFIX_DEFAULT, file_labels, id_prefix};
+pub use id::{FileLabel, PREFIX_DEFAULT, id_prefix};
 pub use parse::{Crontab, parse};

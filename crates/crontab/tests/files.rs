@@ -1,7 +1,7 @@
 //! Whole files: what Debian ships, odd but legal ones, and bad ones.
 
 use minutehand_crontab::{
-    Entry, Format, Known, Line, PREFIX_DEFAULT, Timing, file_labels, follow, id_prefix, parse,
+    Entry, FileLabel, Format, Known, Line, PREFIX_DEFAULT, Timing, follow, id_prefix, parse,
 };
 use proptest::prelude::*;
 
@@ -140,12 +140,14 @@ fn the_longest_id_is_an_id() {
         timing: String::new(),
     };
     let (prefix, file) = ("p".repeat(500), "f".repeat(500));
-    let id = &follow(&prefix, &file, &[line], &[]).ids[0];
-    assert!(id.as_str().starts_with(&id_prefix(&prefix, &file)));
-    assert!(
-        id.as_str().starts_with("ppp") && id.as_str().len() <= 160,
-        "{id}"
-    );
+    for file in [FileLabel::of_name(&file), FileLabel::of_path(&file)] {
+        let id = &follow(&prefix, &file, std::slice::from_ref(&line), &[]).ids[0];
+        assert!(id.as_str().starts_with(&id_prefix(&prefix, &file)));
+        assert!(
+            id.as_str().starts_with("ppp") && id.as_str().len() <= 160,
+            "{id}"
+        );
+    }
 }
 
 #[test]
@@ -312,7 +314,12 @@ fn lines(text: &str) -> Vec<Line> {
 }
 
 fn ids(text: &str) -> Vec<String> {
-    let followed = follow(PREFIX_DEFAULT, "my crontab", &lines(text), &[]);
+    let followed = follow(
+        PREFIX_DEFAULT,
+        &FileLabel::of_name("my crontab"),
+        &lines(text),
+        &[],
+    );
     followed
         .ids
         .iter()
@@ -355,17 +362,35 @@ fn ids_are_stable_over_releases() {
 }
 
 #[test]
-fn labels_are_short_names_unless_they_collide() {
-    assert_eq!(
-        file_labels(&["/etc/crontab", "/etc/cron.d/php"]),
-        ["crontab", "php"]
-    );
-    assert_eq!(
-        file_labels(&["/a/crontab", "/b/crontab", "-"]),
-        ["a/crontab", "b/crontab", "-"]
-    );
-    let long = format!("/etc/{}", "x".repeat(300));
-    assert_eq!(file_labels(&[&long])[0].len(), 96);
+fn an_imported_file_is_known_by_its_name() {
+    let prefix = |path: &str| id_prefix(PREFIX_DEFAULT, &FileLabel::of_name(path));
+    for (path, begins) in [
+        ("/etc/cron.d/php", "crontab/php/"),
+        ("here/php", "crontab/php/"),
+        ("my crontab", "crontab/my_crontab/"),
+        ("-", "crontab/-/"),
+    ] {
+        assert_eq!(prefix(path), begins);
+    }
+}
+
+#[test]
+fn a_file_that_is_followed_is_known_by_its_path() {
+    let prefix = |path: &str| id_prefix(PREFIX_DEFAULT, &FileLabel::of_path(path));
+    for (path, begins) in [
+        ("my.crontab", "crontab/my.crontab/"),
+        ("./my.crontab", "crontab/my.crontab/"),
+        ("/etc//cron.d/php", "crontab/:etc:cron.d:php/"),
+        ("etc/cron.d/php", "crontab/etc:cron.d:php/"),
+        ("x y", "crontab/x=20y/"),
+        ("x_y", "crontab/x_y/"),
+        ("x:y=z", "crontab/x=3Ay=3Dz/"),
+    ] {
+        assert_eq!(prefix(path), begins);
+    }
+    let long = |end: &str| prefix(&format!("/etc/{}{end}", "x".repeat(300)));
+    assert_eq!(long("a").len(), "crontab/".len() + 96 + "/".len());
+    assert_ne!(long("a"), long("b"));
 }
 
 /// Lines that cron takes, each with what becomes of it: command, standard input, user.
@@ -489,6 +514,24 @@ fn slip() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
+    fn no_schedules_of_one_path_are_found_below_another(
+        one in "[a-c_ :=./é-]{1,8}", other in "[a-c_ :=./é-]{1,8}"
+    ) {
+        let plain = |path: &str| -> Vec<String> {
+            let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+            let root = path.starts_with('/').then(String::new);
+            root.into_iter().chain(parts.map(str::to_owned)).collect()
+        };
+        let prefix = |path: &str| id_prefix(PREFIX_DEFAULT, &FileLabel::of_path(path));
+        let (first, second) = (prefix(&one), prefix(&other));
+        if plain(&one) == plain(&other) {
+            prop_assert_eq!(first, second);
+        } else {
+            prop_assert!(!first.starts_with(&second) && !second.starts_with(&first));
+        }
+    }
+
+    #[test]
     fn a_comment_may_hold_any_bytes(
         blanks in "[ \t]{0,3}", mut bytes in proptest::collection::vec(any::<u8>(), 0..60)
     ) {
@@ -554,10 +597,10 @@ proptest! {
             pairs.iter().map(|(timing, content)| Line { timing: timing.clone(), content: content.clone() }).collect()
         };
         let (before, after) = (lines(&before), lines(&after));
-        let first = follow("p", "f", &before, &[]).ids;
+        let first = follow("p", &FileLabel::of_name("f"), &before, &[]).ids;
         let known: Vec<Known> =
             first.iter().zip(&before).map(|(id, line)| Known { id: id.clone(), line: line.clone() }).collect();
-        let followed = follow("p", "f", &after, &known);
+        let followed = follow("p", &FileLabel::of_name("f"), &after, &known);
         let distinct: std::collections::BTreeSet<_> = followed.ids.iter().chain(&followed.gone).collect();
         prop_assert_eq!(distinct.len(), followed.ids.len() + followed.gone.len());
         prop_assert_eq!(followed.ids.len(), after.len());

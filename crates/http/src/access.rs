@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use minutehand_api::{Duration, ProblemKind, QueueAction, ScheduleAction, parse_queue, routes};
@@ -12,6 +12,7 @@ use minutehand_model::{Choice, Namespace, OrderKey, Timestamp};
 use minutehand_node::InvalidField;
 
 use crate::api::Api;
+use crate::bearer::Bearer;
 use crate::problem::Problem;
 use crate::tokens::{Grant, Tokens};
 
@@ -31,9 +32,8 @@ pub(crate) async fn authenticate(
         .get::<MatchedPath>()
         .map(MatchedPath::as_str);
     let changes_nothing = is_read(request.method()) || route == Some(routes::SCHEDULES_PREVIEW);
-    if grant.read_only && !changes_nothing {
-        return Problem::forbidden(format!("the token of {} is read-only", grant.name))
-            .into_response();
+    if !changes_nothing && let Err(problem) = refuse_read_only(&grant) {
+        return problem.into_response();
     }
     request.extensions_mut().insert(grant);
     next.run(request).await
@@ -65,11 +65,15 @@ fn is_read(method: &Method) -> bool {
 
 /// What the bearer of a request's token may do.
 pub(crate) fn grant(tokens: &Tokens, headers: &HeaderMap) -> Result<Grant, Problem> {
+    grant_for(tokens, headers.get(header::AUTHORIZATION))
+}
+
+/// The same of its header `Authorization`.
+pub(crate) fn grant_for(tokens: &Tokens, given: Option<&HeaderValue>) -> Result<Grant, Problem> {
     if tokens.is_empty() {
         return Ok(Grant::unrestricted("anonymous"));
     }
     let refused = |detail: &str| Problem::new(ProblemKind::Unauthorized, detail);
-    let given = headers.get(header::AUTHORIZATION);
     let given = given.ok_or_else(|| refused("send the header Authorization: Bearer TOKEN"))?;
     let token = given.to_str().ok().and_then(|text| text.split_once(' '));
     let token = token
@@ -79,6 +83,47 @@ pub(crate) fn grant(tokens: &Tokens, headers: &HeaderMap) -> Result<Grant, Probl
     tokens
         .grant(token)
         .ok_or_else(|| refused("the token is not known"))
+}
+
+/// Refuses a change to who may only ask.
+pub(crate) fn refuse_read_only(grant: &Grant) -> Result<(), Problem> {
+    if grant.read_only {
+        let detail = format!("the token of {} is read-only", grant.name);
+        return Err(Problem::forbidden(detail));
+    }
+    Ok(())
+}
+
+/// Refuses what is about a namespace to who may not use it.
+pub(crate) fn refuse_beyond(grant: &Grant, namespace: &Namespace) -> Result<(), Problem> {
+    if !grant.allows(namespace) {
+        return Err(Problem::forbidden(format!(
+            "the token of {} does not cover namespace {namespace}",
+            grant.name
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses what is about all namespaces to who may use some alone.
+pub(crate) fn refuse_restricted(grant: &Grant) -> Result<(), Problem> {
+    if grant.namespaces.is_some() {
+        let detail = format!(
+            "the token of {} is restricted to namespaces; this is about all of them",
+            grant.name
+        );
+        return Err(Problem::forbidden(detail));
+    }
+    Ok(())
+}
+
+fn bearer_of(parts: &Parts, api: &Api, namespace: Option<Namespace>) -> Bearer {
+    Bearer {
+        tokens: api.tokens.clone(),
+        authorization: parts.headers.get(header::AUTHORIZATION).cloned(),
+        namespace,
+        changes: !is_read(&parts.method),
+    }
 }
 
 fn grant_of(parts: &Parts) -> Grant {
@@ -99,6 +144,8 @@ fn grant_of(parts: &Parts) -> Grant {
 pub(crate) struct Scoped {
     pub(crate) namespace: Namespace,
     pub(crate) grant: Grant,
+    /// For what takes its time.
+    pub(crate) bearer: Bearer,
     /// Where the parameters of its query are, once somebody asks for them.
     uri: Uri,
     params: Vec<(String, String)>,
@@ -113,12 +160,7 @@ impl FromRequestParts<Arc<Api>> for Scoped {
         let name = find(&params, "ns")?;
         let namespace = Namespace::parse(name)
             .map_err(|error| minutehand_api::name_refused("namespace", name, &error))?;
-        if !grant.allows(&namespace) {
-            return Err(Problem::forbidden(format!(
-                "the token of {} does not cover namespace {namespace}",
-                grant.name
-            )));
-        }
+        refuse_beyond(&grant, &namespace)?;
         if !api.namespaces.exists(&namespace) {
             return Err(Problem::not_found(format!(
                 "there is no namespace {namespace}; only listed ones exist here"
@@ -128,6 +170,7 @@ impl FromRequestParts<Arc<Api>> for Scoped {
             api.namespaces.remember(&namespace);
         }
         Ok(Scoped {
+            bearer: bearer_of(parts, api, Some(namespace.clone())),
             namespace,
             grant,
             uri: parts.uri.clone(),
@@ -173,6 +216,8 @@ pub(crate) fn no_such_action<A: Choice>(given: &str) -> Problem {
 pub(crate) struct Everywhere {
     /// What its token is called.
     pub(crate) name: String,
+    /// For what takes its time.
+    pub(crate) bearer: Bearer,
     params: Vec<(String, String)>,
 }
 
@@ -181,14 +226,9 @@ impl FromRequestParts<Arc<Api>> for Everywhere {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Everywhere, Problem> {
         let grant = grant_of(parts);
-        if grant.namespaces.is_some() {
-            let detail = format!(
-                "the token of {} is restricted to namespaces; this is about all of them",
-                grant.name
-            );
-            return Err(Problem::forbidden(detail));
-        }
+        refuse_restricted(&grant)?;
         Ok(Everywhere {
+            bearer: bearer_of(parts, api, None),
             name: grant.name,
             params: path_params(parts, api).await?,
         })
@@ -270,7 +310,10 @@ impl Params {
         })?;
         for (index, (name, value)) in given.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                let limit = format!("one of {}", known.join(", "));
+                let limit = match known {
+                    [] => "none: there are no parameters here".to_owned(),
+                    known => format!("one of {}", known.join(", ")),
+                };
                 return Err(InvalidField::new(
                     minutehand_api::json::shortened(name),
                     "is not a parameter",

@@ -11,10 +11,12 @@
 mod accepted;
 mod access;
 mod api;
+mod bearer;
 mod content;
 mod cursor;
 mod idempotency;
 mod ids;
+mod known_queries;
 mod lease_places;
 mod namespaces;
 mod node_router;

@@ -1,8 +1,9 @@
 //! The description of the API, in OpenAPI 3.1.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
 use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Array, Object, RefOr, Schema};
@@ -47,6 +48,35 @@ use crate::routes::{
     components(schemas(minutehand_api::Problem, minutehand_api::LeasesAnswered)),
 )]
 struct Description;
+
+/// The names of the parameters that each operation takes in its query, by method and path.
+pub(crate) fn query_parameters() -> BTreeMap<(&'static str, String), BTreeSet<String>> {
+    let mut named = BTreeMap::new();
+    for (path, item) in Description::openapi().paths.paths {
+        let methods = [
+            ("GET", item.get),
+            ("POST", item.post),
+            ("PUT", item.put),
+            ("PATCH", item.patch),
+            ("DELETE", item.delete),
+        ];
+        for (method, operation) in methods {
+            let parameters = operation.and_then(|operation| operation.parameters);
+            let names = parameters.into_iter().flatten().filter_map(in_query);
+            named.insert((method, path.clone()), names.collect());
+        }
+    }
+    named
+}
+
+fn in_query(parameter: RefOr<Parameter>) -> Option<String> {
+    match parameter {
+        RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query) => {
+            Some(parameter.name)
+        }
+        _ => None,
+    }
+}
 
 struct Bearer;
 

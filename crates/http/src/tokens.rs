@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use minutehand_model::{NameError, Namespace};
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+use tokio::sync::watch;
 
 /// What a caller may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ struct Token {
 /// Clones are one set: what [`Self::replace`] puts into one of them counts for all.
 #[derive(Clone, Default)]
 pub struct Tokens {
-    tokens: Arc<RwLock<Arc<[Token]>>>,
+    tokens: Arc<watch::Sender<Arc<[Token]>>>,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -113,7 +114,7 @@ impl Tokens {
                 "has {} bytes, at least {TOKEN_BYTES_MIN} are needed",
                 token.len()
             )
-        } else if token.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        } else if !is_sendable(token) {
             "has a blank or a character beyond ASCII".to_owned()
         } else {
             let grant = Grant::unrestricted(name);
@@ -160,18 +161,22 @@ impl Tokens {
 
     /// From now on what `others` accepts is accepted, here and by every clone.
     pub fn replace(&self, others: &Tokens) {
-        let others = others.current();
-        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = others;
+        self.tokens.send_replace(others.current());
+    }
+
+    /// Tells when others have taken their place.
+    pub(crate) fn replaced(&self) -> TokensReplaced {
+        TokensReplaced(self.tokens.subscribe())
     }
 
     fn of(tokens: Vec<Token>) -> Tokens {
         Tokens {
-            tokens: Arc::new(RwLock::new(tokens.into())),
+            tokens: Arc::new(watch::Sender::new(tokens.into())),
         }
     }
 
     fn current(&self) -> Arc<[Token]> {
-        Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.tokens.borrow())
     }
 
     /// Reads lines `NAME TOKEN [read-only] [namespaces=A,B]`; TOKEN is the token itself or
@@ -229,6 +234,19 @@ impl Tokens {
     }
 }
 
+/// Tells of tokens that are put in the place of others.
+pub(crate) struct TokensReplaced(watch::Receiver<Arc<[Token]>>);
+
+impl TokensReplaced {
+    /// Waits until it has been done since the last time.
+    pub(crate) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Nobody is left who could.
+            std::future::pending().await
+        }
+    }
+}
+
 /// Compares without telling by its duration where the difference lies.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let difference = a
@@ -252,21 +270,35 @@ fn parse_line(line: &str) -> Result<Token, String> {
                 token.len()
             ));
         }
+        None if !is_sendable(token) => {
+            return Err("the token has a character beyond ASCII, which no header carries".into());
+        }
         None => sha256_of(token),
     };
     let mut grant = Grant::unrestricted(&name);
     for word in words {
         match word.strip_prefix("namespaces=") {
+            Some(_) if grant.namespaces.is_some() => {
+                return Err("namespaces= is given twice; write namespaces=A,B".to_owned());
+            }
             Some(list) => {
                 let parsed: Result<Vec<Namespace>, NameError> =
                     list.split(',').map(Namespace::parse).collect();
                 grant.namespaces = Some(parsed.map_err(|error| error.to_string())?);
+            }
+            None if word == "read-only" && grant.read_only => {
+                return Err("read-only is given twice".to_owned());
             }
             None if word == "read-only" => grant.read_only = true,
             None => return Err(format!("unknown word {word:?}")),
         }
     }
     Ok(Token { sha256, grant })
+}
+
+/// Whether a header `Authorization` can carry a token.
+fn is_sendable(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn sha256_of(token: &str) -> [u8; SHA256_OUTPUT_LEN] {
@@ -360,6 +392,18 @@ mod tests {
             ("a short", "the token has 5 bytes, at least 16 are needed"),
             ("a sha256:xyz", "sha256: is not followed by 64 hex digits"),
             ("a 0123456789abcdef0123 rw", "unknown word \"rw\""),
+            (
+                "a 0123456789abcdef0123 namespaces=a namespaces=b",
+                "namespaces= is given twice; write namespaces=A,B",
+            ),
+            (
+                "a 0123456789abcdef0123 read-only read-only",
+                "read-only is given twice",
+            ),
+            (
+                "a “0123456789abcdef0123”",
+                "the token has a character beyond ASCII, which no header carries",
+            ),
         ] {
             assert_eq!(
                 Tokens::parse(text).unwrap_err(),

@@ -39,7 +39,7 @@ pub fn render_markdown() -> String {
             labels.join(", ")
         );
     }
-    text.push_str("\n## Labels\n\n| label | values |\n|---|---|\n");
+    text.push_str("\n## Labels\nWhat is none of the words of its label is `other`.\n\n| label | values |\n|---|---|\n");
     let mut seen = Vec::new();
     for label in catalogue().iter().flat_map(|metric| metric.labels) {
         if seen.contains(&label.name) {

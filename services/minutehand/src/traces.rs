@@ -44,14 +44,14 @@ impl Traces {
             traced_percent,
             ..
         } = config;
-        let Some(url) = traces_url else {
+        let Some(url) = traces_url.clone().map(String::from) else {
             return Ok(Traces(None));
         };
         // The process has a provider by now, or has it now.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_endpoint(url)
+            .with_endpoint(&url)
             .with_timeout(REQUEST_LIMIT)
             .build();
         let exporter = exporter.map_err(|error| {

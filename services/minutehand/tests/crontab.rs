@@ -134,6 +134,78 @@ fn dev_follows_its_crontab_while_it_runs() {
 }
 
 #[test]
+fn a_line_that_is_too_long_does_not_stop_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let write = |text: &str| std::fs::write(folder.join("my.crontab"), text).expect("written");
+    let long = format!("echo {}", "x".repeat(300_000));
+    write(&format!(
+        "1 1 1 1 * one\n2 1 1 1 * {long}\n@reboot {long}\n4 1 1 1 * four\n"
+    ));
+    let mut dev = Dev::start(folder, &["dev", "--crontab", "my.crontab"]);
+    assert_eq!(
+        told(&schedules(&dev, folder)),
+        ["1 1 1 1 * one: active", "4 1 1 1 * four: active"]
+    );
+    // The same while it runs, for a line that is too long for its variables.
+    write(&format!(
+        "1 1 1 1 * one\n5 1 1 1 * five\nLONG={}\n4 1 1 1 * four\n",
+        "x".repeat(300_000)
+    ));
+    dev.logged(&["a crontab has changed", "schedules=2", "resting=1"]);
+    assert_eq!(
+        told(&schedules(&dev, folder)),
+        [
+            "1 1 1 1 * one: active",
+            "4 1 1 1 * four: paused",
+            "5 1 1 1 * five: active"
+        ]
+    );
+}
+
+#[test]
+fn files_of_like_names_keep_their_own_schedules() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let files = [
+        ("f", 1),
+        ("q/f", 2),
+        ("f.d/g", 3),
+        ("h/g", 4),
+        ("x y", 5),
+        ("x_y", 6),
+    ];
+    for (path, minute) in files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, format!("{minute} 1 1 1 * run\n")).expect("written");
+    }
+    let start = |paths: &[&str]| {
+        let words = ["dev", "--crontab-format", "user", "--crontab"];
+        let dev = Dev::start(folder, &[&words[..], paths].concat());
+        let rows = schedules(&dev, folder);
+        (dev, rows)
+    };
+    let all = files.map(|(path, _)| path);
+    let (dev, first) = start(&all);
+    assert_eq!(first.len(), files.len(), "{first:?}");
+    for id in ids(&first) {
+        dev.client(folder, &["schedule", "pause", id]);
+    }
+    dev.kill();
+    // What a person has paused stays paused, whichever files are given beside it.
+    for given in [&all[..], &all[1..2], &all[2..5], &all] {
+        let (dev, rows) = start(given);
+        assert_eq!(ids(&rows), ids(&first), "{given:?}");
+        assert!(
+            rows.iter().all(|(_, _, state, _)| state == "paused"),
+            "{given:?}: {rows:?}"
+        );
+        dev.kill();
+    }
+}
+
+#[test]
 fn schedules_of_others_are_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("my.crontab"), "1 1 1 1 * one\n").expect("written");

@@ -37,3 +37,18 @@ fn a_paused_queue_stays_paused_through_a_crash() {
         task.contains("succeeded")
     });
 }
+
+#[test]
+fn a_server_of_this_machine_is_asked_without_a_proxy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dev = Dev::start(folder.path(), &["dev"]);
+    let mut command = support::program(folder.path());
+    command.args(["queue", "list"]);
+    command.env("MINUTEHAND_SERVER", &dev.address);
+    for name in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        command.env(name, "http://127.0.0.1:1");
+    }
+    let output = command.output().expect("the program runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}

@@ -124,7 +124,8 @@ pub struct MinuteLoad {
     /// The start of the minute.
     #[schema(format = DateTime)]
     pub minute: String,
-    /// Tasks in all; occurrences of schedules are not counted.
+    /// Tasks in all, one that was created again counted again; occurrences of schedules are not
+    /// counted.
     pub tasks: u64,
     /// Of these in the timetable, duplicates and cancelled ones included.
     pub stored: u64,

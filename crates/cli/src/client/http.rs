@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use minutehand_caller::{CallerError, base_url, bearer, innermost, trusting};
+use minutehand_caller::{CallerError, base_url, bearer, innermost, is_on_this_machine, trusting};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use reqwest::{Method, RequestBuilder, Response};
 use serde::Serialize;
@@ -44,6 +44,15 @@ impl Answered {
             .with_hint("server and command line may be of different releases")
         })
     }
+}
+
+/// Whether the environment names a proxy.
+fn has_proxy() -> bool {
+    let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    names
+        .iter()
+        .any(|name| is_set(name) || is_set(&name.to_ascii_lowercase()))
 }
 
 impl Client {
@@ -161,13 +170,15 @@ impl Client {
     pub(crate) fn unanswered(&self, error: &reqwest::Error) -> Failure {
         let base = &self.base;
         if error.is_connect() {
-            let hint = match base.starts_with("https://")
-                && innermost(error).contains("InvalidContentType")
-            {
-                true => "it may speak plain HTTP: name it with http://",
-                false => {
-                    "start one with `minutehand dev`, or name another with --server or MINUTEHAND_SERVER"
-                }
+            let is_plain =
+                base.starts_with("https://") && innermost(error).contains("InvalidContentType");
+            let hint = if is_plain {
+                "it may speak plain HTTP: name it with http://"
+            } else if has_proxy() && !is_on_this_machine(base) {
+                "it is asked through the proxy of the environment (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY); NO_PROXY names \
+                 servers that are asked without it"
+            } else {
+                "start one with `minutehand dev`, or name another with --server or MINUTEHAND_SERVER"
             };
             return Failure::new(
                 Exit::Unreachable,

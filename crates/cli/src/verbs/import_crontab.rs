@@ -16,7 +16,8 @@ use crate::args::{ImportCrontabArgs, ServerArgs};
 use crate::client::{Client, OfALine, Routes};
 use crate::console::Console;
 use crate::crontab::{
-    CrontabFile, Planned, PlannedFile, PlannedKind, known_line_of, machine_zone, plan,
+    CrontabFile, KnownBy, PlanError, Planned, PlannedFile, PlannedKind, known_line_of,
+    machine_zone, plan,
 };
 use crate::exit::{Exit, Failure};
 use crate::output::time::relative;
@@ -33,6 +34,15 @@ struct Row {
     line: Option<(Planned, Option<Timestamp>)>,
 }
 
+/// A line of which no schedule was made.
+struct RefusedLine {
+    path: String,
+    line: usize,
+    /// Where the fault begins; `None` when a server has refused what the line became.
+    column: Option<usize>,
+    reason: String,
+}
+
 pub(super) async fn run(
     server: &ServerArgs,
     args: &ImportCrontabArgs,
@@ -47,11 +57,9 @@ pub(super) async fn run(
     };
     let queue =
         QueueName::parse(&args.queue).map_err(|error| Failure::refused(error.to_string()))?;
+    let naming = (args.prefix.as_str(), KnownBy::Name);
     let mut files =
-        plan(&read(args, console)?, &args.prefix, &queue, &zone).map_err(|undecided| {
-            Failure::refused(undecided.to_string())
-                .with_hint("say which it is: --format user or --format system")
-        })?;
+        plan(&read(args, console)?, naming, &queue, &zone).map_err(|error| not_planned(&error))?;
     let mut import = Import {
         client: Client::new(server)?,
         routes: Routes::new(&server.namespace),
@@ -59,6 +67,7 @@ pub(super) async fn run(
         prune: args.prune,
         now: console.now(),
         rows: Vec::new(),
+        refused: Vec::new(),
     };
     let mut result = Ok(());
     for file in &mut files {
@@ -67,21 +76,30 @@ pub(super) async fn run(
             break;
         }
     }
-    if result.is_ok() || !import.rows.is_empty() {
+    let mut refused: Vec<RefusedLine> = files.iter().flat_map(refused_lines).collect();
+    let lines = refused.len() + files.iter().map(|file| file.lines.len()).sum::<usize>();
+    refused.append(&mut import.refused);
+    // An empty table says that there are no lines.
+    let has_no_lines = result.is_ok() && (json || refused.is_empty());
+    if has_no_lines || !import.rows.is_empty() {
         print(&import.rows, import.now, console, json)?;
     }
-    tell_refused(&files, console, json)?;
+    tell_refused(&refused, console, json)?;
     note_users(&import.rows, console)?;
     result?;
-    match files.iter().map(|file| file.refused.len()).sum() {
+    match refused.len() {
         0 => Ok(()),
-        few => {
-            let all = few + files.iter().map(|file| file.lines.len()).sum::<usize>();
-            Err(Failure::refused(format!(
-                "{few} of {all} lines were refused; the others were handled"
-            )))
-        }
+        few => Err(Failure::refused(format!(
+            "{few} of {lines} lines were refused; the others were handled"
+        ))),
     }
+}
+
+fn not_planned(error: &PlanError) -> Failure {
+    Failure::refused(error.to_string()).with_hint(match error {
+        PlanError::Undecided { .. } => "say which it is: --format user or --format system",
+        PlanError::SameLabel { .. } => "import them one by one, each with a --prefix of its own",
+    })
 }
 
 fn read(args: &ImportCrontabArgs, console: &mut Console) -> Result<Vec<CrontabFile>, Failure> {
@@ -108,6 +126,8 @@ struct Import {
     prune: bool,
     now: Timestamp,
     rows: Vec<Row>,
+    /// Lines that the server has refused.
+    refused: Vec<RefusedLine>,
 }
 
 impl Import {
@@ -116,11 +136,19 @@ impl Import {
             true => file.follow(&self.known(file).await?),
             false => Vec::new(),
         };
+        let refused_before = self.refused.len();
         for planned in &file.lines {
             let outcome = match &planned.kind {
                 PlannedKind::AtStart => "not imported: runs at start",
                 PlannedKind::Recurring if self.dry_run => "create",
-                PlannedKind::Recurring => self.upsert(planned).await?,
+                PlannedKind::Recurring => match self.upsert(planned).await {
+                    Ok(outcome) => outcome,
+                    Err(failure) if is_of_the_line(&failure) => {
+                        self.refused.push(refused_line(failure, planned));
+                        continue;
+                    }
+                    Err(failure) => return Err(at_line(failure, planned)),
+                },
             };
             let line = Some((planned.clone(), next_time(planned, self.now)));
             self.rows.push(Row {
@@ -130,9 +158,10 @@ impl Import {
                 line,
             });
         }
+        let is_whole = file.refused.is_empty() && self.refused.len() == refused_before;
         for id in gone {
             // The schedule may be that of a line with a typing error.
-            let outcome = match (file.refused.is_empty(), self.dry_run) {
+            let outcome = match (is_whole, self.dry_run) {
                 (false, _) => "kept: the file has refused lines",
                 (true, true) => "delete",
                 (true, false) => {
@@ -158,7 +187,10 @@ impl Import {
         let listed =
             list::<SchedulePage>(&self.client, &self.routes.of(SCHEDULES), &query, usize::MAX)
                 .await?;
-        Ok(listed.items.iter().filter_map(known_line_of).collect())
+        let known = listed.items.iter().filter_map(known_line_of);
+        Ok(known
+            .filter(|known| file.may_have_made(&known.id))
+            .collect())
     }
 
     /// Creates a schedule, or changes the one with its id when it is another.
@@ -175,17 +207,11 @@ impl Import {
         {
             Ok(answer) if answer.status == CREATED => return Ok("created"),
             Ok(_) => return Ok("unchanged"),
-            Err(failure) if failure.exit != Exit::Conflict => {
-                return Err(at_line(failure, planned));
-            }
+            Err(failure) if failure.exit != Exit::Conflict => return Err(failure),
             Err(_) => {}
         }
         let path = self.routes.of_id(SCHEDULE, planned.id.as_str());
-        let present = self
-            .client
-            .get(&path, &[])
-            .await
-            .map_err(|failure| at_line(failure, planned))?;
+        let present = self.client.get(&path, &[]).await?;
         if is_same(&present.body, &body) {
             return Ok("unchanged");
         }
@@ -193,9 +219,21 @@ impl Import {
             Some(tag) => self.client.send_if(Method::PATCH, &path, &body, tag).await,
             None => self.client.send(Method::PATCH, &path, &body).await,
         };
-        patched
-            .map(|_| "changed")
-            .map_err(|failure| at_line(failure, planned))
+        patched.map(|_| "changed")
+    }
+}
+
+/// Whether a failure says something of the line, so that the next one may fare better.
+fn is_of_the_line(failure: &Failure) -> bool {
+    matches!(failure.exit, Exit::Refused | Exit::Conflict)
+}
+
+fn refused_line(failure: Failure, planned: &Planned) -> RefusedLine {
+    RefusedLine {
+        path: planned.path.clone(),
+        line: planned.entry.line,
+        column: None,
+        reason: failure.message,
     }
 }
 
@@ -314,21 +352,30 @@ fn shortened(command: &str) -> String {
     shown
 }
 
-fn tell_refused(files: &[PlannedFile], console: &mut Console, json: bool) -> Result<(), Failure> {
-    for file in files {
-        let path = &file.path;
-        for error in &file.refused {
-            if json {
-                let reason = error.reason.to_string();
-                console.json(
-                    &json!({ "file": path, "line": error.line, "column": error.column, "error": reason }),
-                )?;
-            } else {
-                console.note(&format!(
-                    "{path}:{}:{}: {}",
-                    error.line, error.column, error.reason
-                ))?;
-            }
+/// The lines of a file that were refused before any server was asked.
+fn refused_lines(file: &PlannedFile) -> impl Iterator<Item = RefusedLine> {
+    file.refused.iter().map(|error| RefusedLine {
+        path: file.path.clone(),
+        line: error.line,
+        column: Some(error.column),
+        reason: error.reason.to_string(),
+    })
+}
+
+fn tell_refused(refused: &[RefusedLine], console: &mut Console, json: bool) -> Result<(), Failure> {
+    for refused in refused {
+        let RefusedLine {
+            path,
+            line,
+            column,
+            reason,
+        } = refused;
+        if json {
+            console
+                .json(&json!({ "file": path, "line": line, "column": column, "error": reason }))?;
+        } else {
+            let column = column.map_or_else(String::new, |column| format!(":{column}"));
+            console.note(&format!("{path}:{line}{column}: {reason}"))?;
         }
     }
     Ok(())

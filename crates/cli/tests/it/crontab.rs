@@ -244,6 +244,103 @@ async fn what_the_server_finds_the_same_is_unchanged() {
     assert_eq!(server.requests().len(), 1);
 }
 
+/// What a command runs, longer than a payload may be.
+fn too_long() -> String {
+    format!("echo {}", "x".repeat(300_000))
+}
+
+#[tokio::test]
+async fn a_line_that_no_server_takes_is_refused_by_a_dry_run_too() {
+    let long = too_long();
+    let text = format!("1 * * * * one\n2 * * * * {long}\n@reboot {long}\n4 * * * * four\n");
+    let server = Server::always(201, "{}");
+    for rest in [&["--dry-run"][..], &["--server", &server.url]] {
+        let words = ["import", "crontab", "-", "--tz", "UTC", "--format", "user"];
+        let ran = run_with(&[&words[..], rest].concat(), input(&text)).await;
+        assert_eq!(ran.exit, Exit::Refused);
+        assert!(
+            ran.stdout.contains("one") && ran.stdout.contains("four"),
+            "{}",
+            ran.stdout
+        );
+        let told: Vec<&str> = ran.stderr.lines().collect();
+        for (told, line) in told.iter().zip([2, 3]) {
+            let begins = format!("-:{line}:1: no schedule can be made of it: the command with");
+            assert!(
+                told.starts_with(&begins) && told.contains("256 KiB"),
+                "{told}"
+            );
+        }
+        assert_eq!(
+            told[2..],
+            ["error: 2 of 4 lines were refused; the others were handled"]
+        );
+    }
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_line_that_the_server_refuses_does_not_stop_the_others() {
+    let server = Server::start(|request| match request.json()["cron"].as_str() {
+        Some("2 * * * *") => (422, "", r#"{"detail":"not on this server"}"#.to_owned()),
+        _ => (201, "", "{}".to_owned()),
+    });
+    let words = [
+        "import",
+        "crontab",
+        "-",
+        "--tz",
+        "UTC",
+        "--format",
+        "user",
+        "--json",
+        "--server",
+        &server.url,
+    ];
+    let text = "1 * * * * one\n2 * * * * two\n3 * * * * three\n";
+    let ran = run_with(&words, input(text)).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    let said: Vec<(Value, Value, Value)> = ran
+        .json()
+        .into_iter()
+        .filter(|said| said.get("file").is_some())
+        .map(|said| {
+            (
+                said["line"].clone(),
+                said["outcome"].clone(),
+                said["error"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (json!(1), json!("created"), Value::Null),
+            (json!(3), json!("created"), Value::Null),
+            (json!(2), Value::Null, json!("not on this server")),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_be_asked_ends_an_import() {
+    let server = Server::always(401, r#"{"detail":"the token is not known"}"#);
+    let words = [
+        "import",
+        "crontab",
+        "-",
+        "--tz",
+        "UTC",
+        "--format",
+        "user",
+        "--server",
+        &server.url,
+    ];
+    let ran = run_with(&words, input("1 * * * * one\n2 * * * * two\n")).await;
+    assert_eq!(ran.exit, Exit::Denied);
+    assert_eq!(server.requests().len(), 1);
+}
+
 #[tokio::test]
 async fn a_refusal_names_file_and_line() {
     let server = Server::always(422, r#"{"detail":"payload is too large"}"#);
@@ -260,7 +357,10 @@ async fn a_refusal_names_file_and_line() {
     ];
     let ran = run_with(&words, input("\n17 * * * * ls\n")).await;
     assert_eq!(ran.exit, Exit::Refused);
-    assert_eq!(ran.stderr, "error: -:2: payload is too large\n");
+    assert_eq!(
+        ran.stderr,
+        "-:2: payload is too large\nerror: 1 of 1 lines were refused; the others were handled\n"
+    );
 }
 
 #[tokio::test]
@@ -352,6 +452,27 @@ fn with_two_lines() -> Server {
 }
 
 #[tokio::test]
+async fn files_of_one_name_are_not_imported_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = ["a/f", "b/f"].map(|path| folder.path().join(path));
+    for path in &paths {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "1 * * * * one\n").unwrap();
+    }
+    let [first, second] = [0, 1].map(|index| paths[index].to_str().unwrap());
+    let words = ["import", "crontab", first, second, "--dry-run"];
+    let ran = run(&[&words[..], &["--tz", "UTC", "--format", "user"]].concat()).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    assert_eq!(
+        ran.stderr,
+        format!(
+            "error: the schedules of {first} and of {second} would have the same ids\n\
+             hint: import them one by one, each with a --prefix of its own\n"
+        )
+    );
+}
+
+#[tokio::test]
 async fn an_import_with_prune_follows_the_file() {
     let outcome = async |text: &str, rest: &[&str]| {
         let server = with_two_lines();
@@ -394,6 +515,9 @@ async fn an_import_with_prune_follows_the_file() {
     let (rows, writes) = outcome("0 1 * * * one\n", &["--dry-run"]).await;
     assert_eq!(rows, [row(one, "create"), row(two, "delete")]);
     assert_eq!(writes, [""; 0]);
+    // Another import, whose prefix is longer, is another's.
+    let (rows, _) = outcome("0 3 * * * three\n", &["--dry-run", "--prefix", "host"]).await;
+    assert_eq!(rows.len(), 1, "{rows:?}");
     // The line that has gone may be the one that cannot be read.
     let (rows, writes) = outcome("0 1 * * * one\n0 25 * * * two\n", &[]).await;
     assert_eq!(

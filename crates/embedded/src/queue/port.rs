@@ -167,17 +167,13 @@ impl ExecutionQueue for EmbeddedStore {
         if on_disk.is_empty() {
             return Ok(in_memory);
         }
-        let (spaces, shared, name) = (
-            self.spaces().clone(),
-            Arc::clone(self.shared()),
-            queue.clone(),
-        );
+        let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
         let action = format!("find the oldest execution of the queue {queue}");
         let found = self
             .read(&action, move || {
                 let mut found = Vec::new();
                 for (partition, at) in on_disk {
-                    let batches = read_batches(&spaces, &shared, &name, partition, at, at + 1)?;
+                    let batches = read_batches(&spaces, &shared, &view, partition, at, at + 1)?;
                     found.extend(batches.into_iter().filter_map(|loaded| loaded.batch));
                 }
                 Ok(found)
@@ -304,14 +300,11 @@ impl EmbeddedStore {
         end: u64,
         action: &str,
     ) -> Result<(), PortError> {
-        let (spaces, shared, name) = (
-            self.spaces().clone(),
-            Arc::clone(self.shared()),
-            view.name.clone(),
-        );
+        let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
+        let read = Arc::clone(view);
         let loaded = self
             .read(action, move || {
-                read_batches(&spaces, &shared, &name, partition, from, end)
+                read_batches(&spaces, &shared, &read, partition, from, end)
             })
             .await?;
         let damaged: Vec<(u64, u64)> = loaded
@@ -341,11 +334,12 @@ impl EmbeddedStore {
 fn read_batches(
     spaces: &Spaces,
     shared: &Shared,
-    queue: &QueueName,
+    view: &QueueView,
     partition: PartitionId,
     from: u64,
     end: u64,
 ) -> fjall::Result<Vec<Loaded>> {
+    let queue = &view.name;
     let lane_start = keys::batch(queue, partition, 0);
     let holding = spaces
         .batches
@@ -376,15 +370,13 @@ fn read_batches(
         bytes += value.len();
         found.push((first, value.into()));
     }
-    Ok(understood(
-        shared, queue, partition, from, stopped_at, found,
-    ))
+    Ok(understood(shared, view, partition, from, stopped_at, found))
 }
 
 /// Decodes rows; a sequence that none of them holds is filled with an empty stretch.
 fn understood(
     shared: &Shared,
-    queue: &QueueName,
+    view: &QueueView,
     partition: PartitionId,
     from: u64,
     end: u64,
@@ -392,12 +384,19 @@ fn understood(
 ) -> Vec<Loaded> {
     let mut loaded = Vec::with_capacity(found.len());
     let mut reached = from;
+    // Asked for behind the rows: they are removed after the view has said so, and what was removed
+    // while they were read is settled, not damaged.
+    let kept_from = view.kept_from(partition);
     let note = |first: u64, end: u64, reason: String| {
-        let position = format!(
-            "queue {queue}, partition {partition}, publications {first} to {}",
-            end - 1
-        );
-        shared.note_corruption(position, reason);
+        let kept = first.max(kept_from);
+        if kept < end {
+            let position = format!(
+                "queue {}, partition {partition}, publications {kept} to {}",
+                view.name,
+                end - 1
+            );
+            shared.note_corruption(position, reason);
+        }
         Loaded {
             first,
             end,

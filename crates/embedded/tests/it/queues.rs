@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::future::join_all;
 use minutehand_embedded::{Config, EmbeddedStore};
 use minutehand_model::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use minutehand_model::*;
@@ -409,6 +410,34 @@ async fn the_age_of_the_oldest_is_known_in_memory_and_on_disk() {
         fixture.take_and_settle("mail", "workers").await;
         assert_eq!(oldest(&fixture).await, None);
     }
+}
+
+#[tokio::test]
+async fn what_is_settled_while_somebody_looks_is_not_damage() {
+    let mut fixture = Fixture::new(|config| Config {
+        queue_resident_bytes: 0,
+        ..config
+    })
+    .await;
+    for id in ["first", "second"] {
+        fixture.publish(id, "mail").await;
+    }
+    let delivery = fixture.take("mail", "workers").await;
+    // More than are read at a time: the last ones have found where the oldest lies, and read it
+    // when it is gone.
+    let (store, mail) = (Arc::clone(&fixture.store), queue("mail"));
+    let looks = (0..64).map(|_| store.oldest_waiting(&mail, "workers"));
+    let mut looks = std::pin::pin!(join_all(looks));
+    assert!(futures::poll!(looks.as_mut()).is_pending());
+    let settled = vec![done(delivery.id)];
+    fixture
+        .store
+        .settle(&mail, "workers", settled)
+        .await
+        .unwrap();
+    fixture.rest().await;
+    assert!(looks.await.into_iter().all(|found| found.is_ok()));
+    assert_eq!(fixture.store.corruptions(), []);
 }
 
 async fn oldest(fixture: &Fixture) -> Option<Timestamp> {

@@ -29,6 +29,7 @@ use super::json;
 use super::lines::{Batch, LINE_BYTES_MAX, LineCutter};
 use crate::access::Scoped;
 use crate::api::Api;
+use crate::bearer::Bearer;
 use crate::content::{is_json, read_body};
 use crate::problem::{NotFound, Problem, Refused};
 
@@ -117,6 +118,7 @@ pub(crate) async fn create(
     let mut in_flight = InFlight {
         api,
         namespace: scoped.namespace,
+        bearer: scoped.bearer,
         batches: JoinSet::new(),
     };
     let mut deadline = Instant::now();
@@ -207,12 +209,17 @@ fn line_too_long() -> Problem {
 struct InFlight {
     api: Arc<Api>,
     namespace: Namespace,
+    bearer: Bearer,
     batches: JoinSet<Tally>,
 }
 
 impl InFlight {
-    /// Begins a batch, once there is room for it.
+    /// Begins a batch, once there is room for it. Lines may come for hours: whoever may not send
+    /// them any more is stopped.
     async fn begin(&mut self, batch: Batch, tally: &mut Tally) {
+        if let Err(problem) = self.bearer.check() {
+            return tally.fail(batch.first_line, problem);
+        }
         while self.batches.len() >= IN_FLIGHT_MAX {
             self.join_one(tally).await;
         }

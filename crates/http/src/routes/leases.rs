@@ -23,6 +23,7 @@ use serde::Serialize;
 use super::json;
 use crate::access::Everywhere;
 use crate::api::Api;
+use crate::bearer::Bearer;
 use crate::content::read_body;
 use crate::lease_places::{self, LeasePlaces, NamedLease};
 use crate::outcomes::AnswersTaken;
@@ -33,8 +34,8 @@ use crate::views;
 /// Carries out an action on leases of a queue.
 pub(crate) async fn act(
     api: &Api,
-    queue: QueueName,
-    action: QueueAction,
+    bearer: &Bearer,
+    (queue, action): (QueueName, QueueAction),
     body: Body,
 ) -> Result<Response, Problem> {
     let nobody = || Problem::not_found("nothing can be leased here");
@@ -46,7 +47,7 @@ pub(crate) async fn act(
         body,
     };
     match action {
-        QueueAction::Lease => lease(asked).await,
+        QueueAction::Lease => lease(asked, bearer).await,
         QueueAction::Ack => ack(asked).await,
         QueueAction::Nack => nack(asked).await,
         QueueAction::Extend => extend(asked).await,
@@ -74,7 +75,7 @@ struct Asked<'a> {
         Refused,
     )
 )]
-async fn lease(asked: Asked<'_>) -> Result<Response, Problem> {
+async fn lease(asked: Asked<'_>, bearer: &Bearer) -> Result<Response, Problem> {
     let body = read_body(asked.body).await?;
     let input: NewLeases<'_> = minutehand_api::json::read(&body)?;
     let LeaseTerms {
@@ -92,7 +93,9 @@ async fn lease(asked: Asked<'_>) -> Result<Response, Problem> {
         wait_ms,
         visibility_ms,
     };
-    let leased = asked.leases.lease(request).await?;
+    // A call that is dropped has leased nothing: others are handed what comes.
+    let leasing = async { asked.leases.lease(request).await.map_err(Problem::from) };
+    let leased = bearer.while_allowed(leasing).await?;
     let places = asked.api.lease_places.as_ref();
     let leases = leased
         .iter()

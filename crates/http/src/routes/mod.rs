@@ -28,6 +28,7 @@ use serde::Serialize;
 use crate::access::{authenticate, authenticate_peer};
 use crate::api::{Api, ApiConfig};
 use crate::content::of_its_kind;
+use crate::known_queries::of_known_parameters;
 use crate::origin::{addressed_here, of_our_origin};
 use crate::page;
 use crate::problem::Problem;
@@ -81,6 +82,7 @@ pub fn router(config: ApiConfig) -> Router {
         .route(routes::BUCKETS, get(operations::buckets))
         .route(routes::LEDGER, get(operations::audit))
         .route("/metrics", get(operations::metrics))
+        .route_layer(middleware::from_fn(of_known_parameters))
         .route_layer(middleware::from_fn(of_its_kind))
         .route_layer(middleware::from_fn_with_state(
             Arc::clone(&api),

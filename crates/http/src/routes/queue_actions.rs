@@ -43,7 +43,9 @@ pub(crate) async fn dispatch(
         | QueueAction::Ack
         | QueueAction::Nack
         | QueueAction::Extend
-        | QueueAction::Snooze => return leases::act(&api, queue, action, body).await,
+        | QueueAction::Snooze => {
+            return leases::act(&api, &caller.bearer, (queue, action), body).await;
+        }
     };
     let asked = Asked {
         api: &api,

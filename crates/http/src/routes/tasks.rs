@@ -351,10 +351,13 @@ pub(crate) async fn find(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
-                ended = api.gateway.find_ended(&name, wait) => ended?,
-                () = stops => api.gateway.find(&name).await?,
-            }
+            let found = async {
+                tokio::select! {
+                    ended = api.gateway.find_ended(&name, wait) => ended.map_err(Problem::from),
+                    () = stops => api.gateway.find(&name).await.map_err(Problem::from),
+                }
+            };
+            scoped.bearer.while_allowed(found).await?
         }
     };
     let mut tasks = views.iter().map(views::task);

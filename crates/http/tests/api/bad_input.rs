@@ -241,7 +241,7 @@ async fn bodies_that_are_no_text() {
     for body in [
         &b"{\"queue\":\"\xff\",\"delay\":1}"[..],
         b"\x00\x01\x02",
-        b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf\xef\xbb\xbf{}",
     ] {
         let problem = api.call(Method::POST, TASKS, body).await.problem(400);
         assert_eq!(fault(&problem, 400, "body"), None, "{body:?}");
@@ -417,6 +417,88 @@ async fn valid_though_unusual() {
     ] {
         api.post(SCHEDULES, body).await.expect(201);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_of_type_show_the_value_and_the_limit() {
+    let api = api().await;
+    let whole = "a whole number";
+    for (path, body, field, limit, given) in [
+        (TASKS, r#"{"queue":5,"delay":1}"#, "queue", "a string", "5"),
+        (
+            TASKS,
+            r#"{"queue":"q","delay":1,"priority":"5"}"#,
+            "priority",
+            "0 to 9",
+            "\"5\"",
+        ),
+        (
+            TASKS,
+            r#"{"queue":"q","delay":1,"priority":-1}"#,
+            "priority",
+            "0 to 9",
+            "-1",
+        ),
+        (
+            TASKS,
+            r#"{"queue":"q","delay":1,"priority":4.0}"#,
+            "priority",
+            "0 to 9",
+            "4.0",
+        ),
+        (
+            SCHEDULES,
+            r#"{"queue":"q","every":"1h","priority":"5"}"#,
+            "priority",
+            "0 to 9",
+            "\"5\"",
+        ),
+        (
+            SCHEDULES,
+            r#"{"queue":"q","every":"1h","jitter_ms":1.5}"#,
+            "jitter_ms",
+            whole,
+            "1.5",
+        ),
+        (
+            SCHEDULES,
+            r#"{"queue":"q","every":"1h","retry":{"base_ms":"x"}}"#,
+            "retry.base_ms",
+            whole,
+            "\"x\"",
+        ),
+        (
+            SCHEDULES,
+            r#"{"queue":"q","every":"1h","exclude":["a",7]}"#,
+            "exclude[1]",
+            "a string",
+            "7",
+        ),
+        (
+            SCHEDULES,
+            r#"{"queue":"q","every":"1h","pause_on_failure":1}"#,
+            "pause_on_failure",
+            "true or false",
+            "1",
+        ),
+    ] {
+        let problem = api.post(path, body).await.problem(400);
+        assert_eq!(
+            ["field", "limit", "given"].map(|member| problem[member].as_str().unwrap_or_default()),
+            [field, limit, given],
+            "{body}"
+        );
+    }
+    let body = r#"{"queue":"q","delay":"300000000000"}"#;
+    let problem = api.post(TASKS, body).await.problem(422);
+    assert_eq!(problem["given"], "300000000000");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_of_an_editor_before_a_body_says_nothing() {
+    let api = api().await;
+    let body = "\u{feff}{\"queue\":\"q\",\"delay\":1}";
+    api.post(TASKS, body).await.expect(201);
 }
 
 #[tokio::test(start_paused = true)]

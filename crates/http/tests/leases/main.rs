@@ -5,6 +5,7 @@ mod ended;
 mod gates;
 mod gateways;
 mod order;
+mod revoked;
 mod rig;
 mod running;
 

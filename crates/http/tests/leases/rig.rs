@@ -27,6 +27,8 @@ pub(crate) struct Rig {
     router: Router,
     _scheduler: Scheduler,
     pub(crate) leases: Leases,
+    /// What replaces them counts.
+    pub(crate) tokens: Tokens,
     /// What a worker beside the leases would be given.
     pub(crate) port: Arc<dyn ExecutionQueue>,
     pub(crate) gates: Gates,
@@ -77,7 +79,7 @@ impl Rig {
         };
         let router = minutehand_http::router(ApiConfig {
             gateway: Arc::clone(scheduler.gateway()),
-            tokens,
+            tokens: tokens.clone(),
             namespaces: NamespacePolicy::OnFirstUse,
             ids: IdSource::new(1),
             leases: Some(leases.clone()),
@@ -89,6 +91,7 @@ impl Rig {
             router,
             _scheduler: scheduler,
             leases,
+            tokens,
             port,
             gates,
             stop,
@@ -111,20 +114,22 @@ impl Rig {
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        let response = self
-            .router
-            .clone()
-            .oneshot(request.body(body).unwrap())
-            .await
-            .unwrap();
-        let status = response.status().as_u16();
-        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
-            .await
-            .unwrap();
-        (
-            status,
-            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
-        )
+        self.answer(request.body(body).unwrap()).await
+    }
+
+    /// Status and body of what a request is answered with.
+    pub(crate) fn answer(
+        &self,
+        request: Request<Body>,
+    ) -> impl Future<Output = (u16, Value)> + Send + use<> {
+        let router = self.router.clone();
+        async move {
+            let response = router.oneshot(request).await.unwrap();
+            let status = response.status().as_u16();
+            let bytes = axum::body::to_bytes(response.into_body(), usize::MAX);
+            let body = serde_json::from_slice(&bytes.await.unwrap());
+            (status, body.unwrap_or(Value::Null))
+        }
     }
 
     /// The status of an answer, and the methods that it says are taken.
@@ -152,6 +157,10 @@ impl Rig {
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.post_as(None, path, body).await
+    }
+
+    pub(crate) async fn get_as(&self, token: &str, path: &str) -> (u16, Value) {
+        self.send("GET", path, Some(token), Body::empty()).await
     }
 
     pub(crate) async fn refused(&self, path: &str) -> (u16, Value) {

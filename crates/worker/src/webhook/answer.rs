@@ -78,7 +78,7 @@ struct Body {
 }
 
 impl Body {
-    /// Reads up to `bytes_max` of a body.
+    /// Reads a body that is no longer than `bytes_max`, and of a longer one its beginning.
     async fn read(mut response: Response, bytes_max: usize) -> Body {
         let mut body = Body {
             bytes: Vec::new(),
@@ -92,7 +92,8 @@ impl Body {
                         let wanted = (RESULT_BYTES_MAX - body.bytes.len()).min(chunk.len());
                         body.bytes.extend_from_slice(&chunk[..wanted]);
                         bytes_read += chunk.len();
-                        if bytes_read >= bytes_max {
+                        // One that ends just here is whole: what follows says so.
+                        if bytes_read > bytes_max {
                             return false;
                         }
                     }

@@ -503,6 +503,21 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test]
+async fn a_body_of_exactly_the_limit_is_the_result() {
+    const LIMIT: usize = 64 * 1024;
+    for bytes in [LIMIT - 1, LIMIT, LIMIT + 1] {
+        let body = "x".repeat(bytes);
+        let server = Server::with_status("200", "", &body).await;
+        let verdict = verdict_of(config(), task_to(&server.url)).await;
+        let detail = if bytes <= LIMIT { &body } else { "HTTP 200" };
+        let expected = Verdict::Success {
+            detail: detail.to_owned(),
+        };
+        assert!(verdict == expected, "{bytes} bytes");
+    }
+}
+
+#[tokio::test]
 async fn a_slow_or_endless_body_is_cut_off() {
     let head = |status: &str| {
         format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 10737418240\r\n\r\nstart")

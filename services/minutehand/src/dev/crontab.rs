@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use minutehand_cli::{
-    CrontabFile, DevArgs, Exit, Failure, Planned, PlannedFile, PlannedKind, known_line, plan,
+    CrontabFile, DevArgs, Exit, Failure, KnownBy, PlanError, Planned, PlannedFile, PlannedKind,
+    known_line, plan,
 };
 use minutehand_model::{
     ActionTemplate, Namespace, Origin, QueueName, Revision, ScheduleId, Task, TaskId, Timestamp,
@@ -47,17 +48,24 @@ pub(super) fn read(args: &DevArgs) -> Result<Vec<PlannedFile>, Failure> {
         });
     }
     let queue = QueueName::parse(CRONTAB_QUEUE).expect("a valid name");
-    let planned = plan(&files, PREFIX, &queue, &minutehand_cli::machine_zone());
-    let mut planned = planned.map_err(|undecided| {
-        Failure::new(Exit::Refused, undecided.to_string())
-            .with_hint("say which it is: --crontab-format user or --crontab-format system")
-    })?;
+    let zone = minutehand_cli::machine_zone();
+    let planned = plan(&files, (PREFIX, KnownBy::Path), &queue, &zone);
+    let mut planned = planned.map_err(|error| not_planned(&error))?;
     for file in &mut planned {
         for error in &file.refused {
             eprintln!("{}: {error}", file.path);
         }
     }
     Ok(planned)
+}
+
+fn not_planned(error: &PlanError) -> Failure {
+    Failure::new(Exit::Refused, error.to_string()).with_hint(match error {
+        PlanError::Undecided { .. } => {
+            "say which it is: --crontab-format user or --crontab-format system"
+        }
+        PlanError::SameLabel { .. } => "give each file once",
+    })
 }
 
 /// The lines that were understood: the ids of their schedules, and what they run.
@@ -85,10 +93,8 @@ pub(super) async fn follow(
         resting: Vec::new(),
     };
     for file in files {
-        let prefix = file.id_prefix();
-        let (of_file, others): (Made, Made) = made
-            .into_iter()
-            .partition(|(id, _)| id.as_str().starts_with(&prefix));
+        let (of_file, others): (Made, Made) =
+            made.into_iter().partition(|(id, _)| file.may_have_made(id));
         made = others;
         let known: Vec<_> = of_file
             .iter()

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use minutehand_cli::{DevArgs, Failure};
+use minutehand_cli::{DevArgs, Failure, PlannedFile};
 use minutehand_node::{Clock, Gateway, SystemClock};
 
 use super::crontab::{self, AtStart};
@@ -26,6 +26,14 @@ fn stamps(paths: &[PathBuf]) -> Vec<Stamp> {
     paths.iter().map(stamp).collect()
 }
 
+/// What became of a change of the files.
+enum Followed {
+    /// Until the next one there is nothing to do.
+    Settled,
+    /// Something could not be asked or written.
+    InPart,
+}
+
 /// Crontabs that schedules follow.
 pub(super) struct Follower {
     args: DevArgs,
@@ -43,8 +51,8 @@ impl Follower {
         }
     }
 
-    /// Follows the files for as long as it is polled. What cannot be read, or not be followed now,
-    /// leaves all schedules as they are, and is told once.
+    /// Follows the files for as long as it is polled. What cannot be read leaves all schedules as
+    /// they are, and is told once; what could be followed in part alone is followed again.
     pub(super) async fn run(mut self, gateway: &Gateway) {
         if self.args.crontab.is_empty() {
             return std::future::pending().await;
@@ -56,34 +64,55 @@ impl Follower {
             let Ok(now) = tokio::task::spawn_blocking(move || stamps(&paths)).await else {
                 continue;
             };
-            if now != self.followed && now == seen {
+            if now != self.followed
+                && now == seen
+                && let Followed::Settled = self.follow(gateway).await
+            {
                 self.followed.clone_from(&now);
-                self.follow(gateway).await;
             }
             seen = now;
         }
     }
 
-    async fn follow(&self, gateway: &Gateway) {
-        match self.try_follow(gateway).await {
-            Ok(followed) => tracing::info!(
-                schedules = followed.schedules,
-                changed = followed.changed,
-                deleted = followed.deleted,
-                resting = followed.resting,
-                "a crontab has changed, and its schedules follow it"
-            ),
-            Err(failure) => tracing::error!(
-                reason = failure.message,
-                "a crontab has changed and cannot be followed; schedules stay as they are until it changes again"
-            ),
+    async fn follow(&self, gateway: &Gateway) -> Followed {
+        let args = self.args.clone();
+        let read = tokio::task::spawn_blocking(move || crontab::read(&args)).await;
+        let files = match read.unwrap_or_else(|error| Err(crontab::unread(&error))) {
+            Ok(files) => files,
+            Err(failure) => {
+                tracing::error!(
+                    reason = failure.message,
+                    "a crontab has changed and cannot be followed; schedules stay as they are until it changes again"
+                );
+                return Followed::Settled;
+            }
+        };
+        match self.apply(gateway, files).await {
+            Ok(followed) => {
+                tracing::info!(
+                    schedules = followed.schedules,
+                    changed = followed.changed,
+                    deleted = followed.deleted,
+                    resting = followed.resting,
+                    "a crontab has changed, and its schedules follow it"
+                );
+                Followed::Settled
+            }
+            Err(failure) => {
+                tracing::error!(
+                    reason = failure.message,
+                    "a crontab has changed and was followed in part alone; it is tried again"
+                );
+                Followed::InPart
+            }
         }
     }
 
-    async fn try_follow(&self, gateway: &Gateway) -> Result<crontab::Followed, Failure> {
-        let args = self.args.clone();
-        let read = tokio::task::spawn_blocking(move || crontab::read(&args)).await;
-        let mut files = read.unwrap_or_else(|error| Err(crontab::unread(&error)))?;
+    async fn apply(
+        &self,
+        gateway: &Gateway,
+        mut files: Vec<PlannedFile>,
+    ) -> Result<crontab::Followed, Failure> {
         let changes = crontab::follow(gateway, &mut files).await?;
         self.commands.grant_lines(crontab::lines(&files));
         changes

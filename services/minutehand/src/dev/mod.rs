@@ -96,7 +96,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
             () = follower.run(scheduler.gateway()) => unreachable!("it follows for as long as it is polled"),
         }
     };
-    let ended_by_itself = unless(signals.asked_to_stop(), work).await;
+    let ended_by_itself = Box::pin(unless(signals.asked_to_stop(), work)).await;
     stop.send_replace(true);
     // Callers and runs have the same time to end, side by side; neither waits for the other.
     let _ = tokio::join!(served, timeout(workers_drain + WORKERS_LAST_STEPS, workers));

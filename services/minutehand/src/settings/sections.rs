@@ -299,7 +299,7 @@ pub(crate) struct TelemetryConfig {
     pub(crate) log_format: LogFormat,
     /// A collector that spans of runs are sent to, by OTLP over HTTP (protobuf):
     /// `http://HOST:4318/v1/traces`. Runs are traced whose task has a sampled `traceparent`.
-    pub(crate) traces_url: Option<String>,
+    pub(crate) traces_url: Option<HookUrl>,
     /// Of runs whose task has no `traceparent`, so many in a hundred are traced as well.
     #[schemars(range(min = 0, max = 100))]
     pub(crate) traced_percent: u8,

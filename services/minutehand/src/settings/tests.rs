@@ -206,6 +206,10 @@ fn a_refused_setting_names_itself_the_limit_and_the_value() {
             "worker.dead_letter_url is \"x\": it must be a URL such as https://example.com/hooks (relative URL without a base)",
         ),
         (
+            "telemetry.traces_url=foo",
+            "telemetry.traces_url is \"foo\": it must be a URL such as https://example.com/hooks (relative URL without a base)",
+        ),
+        (
             "worker.dead_letter_url=https://x/y",
             "worker.dead_letter_url is \"https://x/y\" and worker.dead_letter_queue is not set; name the queue that is to tell of dead letters",
         ),
