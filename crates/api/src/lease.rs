@@ -1,10 +1,10 @@
 //! Leasing executions, and answering leases.
 
-use minutehand_model::LeaseWord;
 use minutehand_model::limits::{
     GROUP_BYTES_MAX, LEASE_VISIBILITY_MS_MAX, LEASE_VISIBILITY_MS_MIN, LEASE_WAIT_MS_MAX,
     LEASES_OF_CALL_MAX, RETRY_DELAY_MS_MAX,
 };
+use minutehand_model::{GroupName, LeaseWord};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -39,7 +39,7 @@ pub struct NewLeases<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseTerms {
     /// The worker group, when one is named.
-    pub group: Option<String>,
+    pub group: Option<GroupName>,
     /// How many at most.
     pub count_max: usize,
     /// How long to wait for the first, in milliseconds.
@@ -86,17 +86,11 @@ impl NewLeases<'_> {
 ///
 /// # Errors
 /// One that is empty, too long, or has control characters.
-pub fn parse_group(name: &str) -> Result<String, InvalidField> {
-    if name.is_empty() || name.len() > GROUP_BYTES_MAX || name.chars().any(char::is_control) {
+pub fn parse_group(name: &str) -> Result<GroupName, InvalidField> {
+    GroupName::parse(name).map_err(|_| {
         let limit = format!("1 to {GROUP_BYTES_MAX} bytes without control characters");
-        return Err(InvalidField::new(
-            "group",
-            "is not accepted",
-            limit,
-            format!("{name:?}"),
-        ));
-    }
-    Ok(name.to_owned())
+        InvalidField::new("group", "is not accepted", limit, format!("{name:?}"))
+    })
 }
 
 /// Answers to leases.
@@ -265,7 +259,7 @@ mod tests {
     fn what_is_asked_for_is_bounded() {
         let asked = terms(r#"{"group":"mine","max":1000,"wait":"50s","visibility":0.1}"#).unwrap();
         let expected = LeaseTerms {
-            group: Some("mine".to_owned()),
+            group: Some(GroupName::parse("mine").unwrap()),
             count_max: 1_000,
             wait_ms: 50_000,
             visibility_ms: 100,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use minutehand_metrics::HttpMetrics;
+use minutehand_model::GroupName;
 use minutehand_model::limits::TASK_WAITERS_MAX;
 use minutehand_node::Gateway;
 use minutehand_worker::Leases;
@@ -34,7 +35,7 @@ pub struct ApiConfig {
     /// What `/metrics` answers.
     pub metrics: RenderMetrics,
     /// The worker group that queue depths are shown for unless the caller names one.
-    pub default_group: String,
+    pub default_group: GroupName,
 }
 
 /// What the handlers share.
@@ -46,7 +47,7 @@ pub(crate) struct Api {
     pub(crate) leases: Option<Leases>,
     pub(crate) lease_places: Option<LeasePlaces>,
     pub(crate) metrics: RenderMetrics,
-    pub(crate) default_group: String,
+    pub(crate) default_group: GroupName,
     pub(crate) idempotency: IdempotencyKeys,
     pub(crate) requests: HttpMetrics,
     /// Turns of searches for the times of a calendar, of all callers.

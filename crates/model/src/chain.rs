@@ -236,7 +236,7 @@ impl Task {
     }
 
     /// Whether it follows the end of another (see [`chained`](Task::chained)) or tells of it, and
-    /// has not been tried before: a second one of its id and due time is no other task.
+    /// has not been tried or put off before: a second one of its id and due time is no other task.
     pub fn is_first_of_a_chain(&self) -> bool {
         let is_execution = |text: &str| {
             text.strip_prefix("x-").is_some_and(|digits| {
@@ -248,7 +248,7 @@ impl Task {
             let id = self.id.as_str();
             id.strip_suffix(suffix).is_some_and(is_execution)
         });
-        is_named_so && self.attempt == 1 && self.replay_of.is_none()
+        is_named_so && self.attempt == 1 && self.replay_of.is_none() && self.group.is_none()
     }
 }
 

@@ -44,7 +44,9 @@ pub use free_dues::{FreeDues, GIVEN_DUES_MAX};
 pub use gate::{Breaker, Gate, NamespaceRules, Opening, Purge, QueueRules, QueueState};
 pub use lease_word::LeaseWord;
 pub use ledger::{Difference, Found, LedgerRow, Minutes, Sum, Tally, Verdict};
-pub use name::{NameError, Namespace, OrderKey, QueueName, ScheduleId, TaskId, TopicName};
+pub use name::{
+    GroupName, NameError, Namespace, OrderKey, QueueName, ScheduleId, TaskId, TopicName,
+};
 pub use offset::{LogGeneration, LogOffset};
 pub use partition::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch};
 pub use partition_id::PartitionId;

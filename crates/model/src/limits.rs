@@ -170,8 +170,12 @@ pub const PER_SECOND_MAX: u32 = 1_000_000;
 /// What an encoded header costs beside its name and value, in bytes: tags and lengths.
 const HEADER_FRAME_BYTES: usize = 16;
 /// What names, times and policies of an encoded task cost together, in bytes.
-const TASK_FRAME_BYTES: usize =
-    ID_BYTES_MAX + ORDER_KEY_BYTES_MAX + 2 * NAME_BYTES_MAX + SCHEDULE_ID_BYTES_MAX + 1024;
+const TASK_FRAME_BYTES: usize = ID_BYTES_MAX
+    + ORDER_KEY_BYTES_MAX
+    + 2 * NAME_BYTES_MAX
+    + SCHEDULE_ID_BYTES_MAX
+    + GROUP_BYTES_MAX
+    + 1024;
 /// Largest encoded task without its payload, in bytes: headers, key and chain at their limits, and
 /// whatever else stands in it.
 pub const TASK_HEAD_BYTES_MAX: usize = HEADERS_MAX

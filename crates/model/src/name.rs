@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{
-    ID_BYTES_MAX, NAME_BYTES_MAX, ORDER_KEY_BYTES_MAX, SCHEDULE_ID_BYTES_MAX, TOPIC_NAME_BYTES_MAX,
+    GROUP_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, ORDER_KEY_BYTES_MAX, SCHEDULE_ID_BYTES_MAX,
+    TOPIC_NAME_BYTES_MAX,
 };
 
 /// Why a name was refused: the field, the limit and what was given.
@@ -96,6 +97,7 @@ fn check(
 
 const NAME_CHARACTERS: &str = "letters, digits, '.', '_' and '-'";
 const ID_CHARACTERS: &str = "letters, digits and . _ - : @ + = ~ /";
+const GROUP_CHARACTERS: &str = "any characters but control characters";
 
 fn is_name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
@@ -185,10 +187,25 @@ name!(
     ScheduleId, "id", SCHEDULE_ID_BYTES_MAX, ID_CHARACTERS, is_id_character
 );
 name!(
+    /// A worker group: who takes its own share of what is published to queues.
+    GroupName, "group", GROUP_BYTES_MAX, GROUP_CHARACTERS, |c| !c.is_control()
+);
+name!(
     /// What tasks share that live in one partition and may be run in their order: a customer, an
     /// account. It is a part of a task's name, beside namespace and id.
     OrderKey, "key", ORDER_KEY_BYTES_MAX, ID_CHARACTERS, is_id_character
 );
+
+impl GroupName {
+    /// The group of whoever names none.
+    pub const DEFAULT: &'static str = "default";
+}
+
+impl Default for GroupName {
+    fn default() -> GroupName {
+        GroupName(Arc::from(GroupName::DEFAULT))
+    }
+}
 
 impl Namespace {
     /// The namespace that always exists.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::chain::Chain;
-use crate::name::{Namespace, OrderKey, QueueName, ScheduleId, TaskId};
+use crate::name::{GroupName, Namespace, OrderKey, QueueName, ScheduleId, TaskId};
 use crate::partition_id::PartitionId;
 use crate::policy::{Guarantee, Precision, Priority, RetryPolicy};
 use crate::time::Timestamp;
@@ -136,6 +136,8 @@ pub struct Task {
     pub replay_of: Option<Timestamp>,
     /// The schedule it stems from.
     pub origin: Option<Origin>,
+    /// Of what goes on with an execution: the worker group that had it. No other has to do with it.
+    pub group: Option<GroupName>,
     /// What follows its end.
     pub chain: Chain,
     /// What the Kafka record it came as had that the other fields cannot say.
@@ -162,8 +164,27 @@ impl Task {
             first_due: due,
             replay_of: None,
             origin: None,
+            group: None,
             chain: Chain::default(),
             verbatim: None,
+        }
+    }
+
+    /// What goes on, later, with an execution that a worker group had of this task: the next attempt,
+    /// or the same one where it has not begun. It is that group's alone; the others have had theirs.
+    ///
+    /// # Panics
+    /// When it is not due later: a task is named by its id and due time, so it would be this one.
+    pub fn continued(self, group: &GroupName, due: Timestamp, attempt: u32) -> Task {
+        assert!(
+            due > self.due,
+            "what goes on with an execution is due after it: at the same time it would be taken for it"
+        );
+        Task {
+            due,
+            attempt,
+            group: Some(group.clone()),
+            ..self
         }
     }
 

@@ -126,8 +126,9 @@ pub struct QueueDepth {
 /// A queue of executions, consumed by worker groups.
 #[async_trait]
 pub trait ExecutionQueue: Send + Sync + 'static {
-    /// Hands out up to `count_max` executions to a group, waiting until there is one. What was
-    /// handed out and not settled when the process ended, or was let go, is handed out again. Fails
+    /// Hands out up to `count_max` executions to a group, waiting until there is one. What another
+    /// group goes on with (`task::is_for` of the `record` crate) is none of them: it is passed over
+    /// for good. What was handed out and not settled when the process ended, or was let go, is handed out again. Fails
     /// with class `Fatal` when the store is closed. A call that is dropped before it answers has
     /// handed out nothing.
     async fn poll(

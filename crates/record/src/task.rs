@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use minutehand_model::limits::CHAIN_BYTES_MAX;
 use minutehand_model::run::names_a_run;
 use minutehand_model::{
-    Branch, Chain, ChainedTask, IdParts, Namespace, OrderKey, Origin, Priority, QueueName,
-    RecordKey, ScheduleId, Task, TaskId, TaskKey, TaskRecord, Timestamp, Verbatim,
+    Branch, Chain, ChainedTask, GroupName, IdParts, Namespace, OrderKey, Origin, Priority,
+    QueueName, RecordKey, ScheduleId, Task, TaskId, TaskKey, TaskRecord, Timestamp, Verbatim,
 };
 use prost::Message;
 
@@ -49,6 +49,7 @@ mod field {
     pub(super) const PRIORITY: u32 = 20;
     pub(super) const ON_SUCCESS: u32 = 24;
     pub(super) const ON_FAILURE: u32 = 25;
+    pub(super) const GROUP: u32 = 26;
 }
 
 /// The fields of what follows.
@@ -98,6 +99,10 @@ pub fn encode(task: &Task) -> Bytes {
 
 fn encode_to(buffer: &mut BytesMut, task: &Task) {
     put_number_field(buffer, field::VERSION, u64::from(VERSION));
+    // Here whoever hands it out finds it without reading the rest.
+    if let Some(group) = &task.group {
+        put_bytes_field(buffer, field::GROUP, group.as_str().as_bytes());
+    }
     put_bytes_field(buffer, field::NAMESPACE, task.namespace.as_str().as_bytes());
     put_bytes_field(buffer, field::ID, task.id.as_str().as_bytes());
     put_bytes_field(buffer, field::QUEUE, task.queue.as_str().as_bytes());
@@ -292,6 +297,40 @@ pub fn standing(encoded: &[u8]) -> Result<Standing<'_>, DecodeError> {
     parse().map_err(|fault| fault.of(WHAT))
 }
 
+/// Whether a worker group has to do with an encoded task: what another group goes on with is that
+/// group's alone. One that cannot be read is everybody's, who finds that out.
+pub fn is_for(encoded: &[u8], group: &str) -> bool {
+    group_of(encoded).is_none_or(|only| only == group)
+}
+
+/// The group that an encoded task is of, where it is one's alone. It stands behind the version, or
+/// nowhere.
+fn group_of(encoded: &[u8]) -> Option<&str> {
+    let mut reader = Reader::new(encoded);
+    let (field::VERSION, _) = reader.field().ok()?? else {
+        return None;
+    };
+    match reader.field().ok()?? {
+        (field::GROUP, value) => value.text("group").ok(),
+        _ => None,
+    }
+}
+
+/// An encoded task as one of a worker group alone.
+///
+/// # Errors
+/// When it is no task that this build understands.
+pub fn only_for(encoded: &Bytes, group: &GroupName) -> Result<Bytes, DecodeError> {
+    if group_of(encoded) == Some(group.as_str()) {
+        return Ok(encoded.clone());
+    }
+    let task = Task {
+        group: Some(group.clone()),
+        ..decode(encoded)?
+    };
+    Ok(encode(&task))
+}
+
 /// A key as it stands in a message, where an empty one is none.
 pub(crate) fn order_key(text: &str) -> Result<Option<&str>, Fault> {
     if text.is_empty() {
@@ -328,6 +367,7 @@ fn task_from(encoded: &Bytes) -> Result<Task, Fault> {
         first_due: tail.first_due.unwrap_or(head.due),
         replay_of: tail.replay_of,
         origin: tail.origin,
+        group: head.group.map(GroupName::parse).transpose()?,
         chain: head.chain,
         verbatim: tail.verbatim.boxed(),
     })
@@ -339,6 +379,7 @@ struct Head<'a> {
     id: &'a str,
     /// Empty where it has none.
     order_key: &'a str,
+    group: Option<&'a str>,
     queue: &'a str,
     due: Timestamp,
     guarantee: u32,
@@ -356,6 +397,7 @@ impl<'a> Head<'a> {
             namespace: "",
             id: "",
             order_key: "",
+            group: group_of(bytes),
             queue: "",
             due: Timestamp::MIN,
             guarantee: 0,
@@ -394,6 +436,7 @@ impl<'a> Head<'a> {
                     check_payload(payload)?;
                     payload_bytes = payload.len();
                 }
+                field::GROUP => check_group(value.text("group")?, head.group)?,
                 field::RECORD_KEY => drop(value.bytes("record_key")?),
                 field::RECORD_KEY_IS_NULL => drop(value.number("record_key_is_null")?),
                 field::PAYLOAD_IS_NULL => drop(value.number("payload_is_null")?),
@@ -492,6 +535,14 @@ fn next(
     Ok(Some(Box::new(next)))
 }
 
+/// Refuses a group that stands elsewhere than where it is looked for.
+fn check_group(given: &str, found: Option<&str>) -> Result<(), Fault> {
+    if found != Some(given) {
+        return Err("group stands elsewhere than behind version; write it there".into());
+    }
+    Ok(GroupName::check(given)?)
+}
+
 /// Refuses a chain above the limit: both its branches together.
 fn check_chain(bytes: usize) -> Result<(), Fault> {
     if bytes > CHAIN_BYTES_MAX {
@@ -556,6 +607,8 @@ pub struct Parts<'a> {
     pub id: &'a str,
     /// The key that it keeps an order by, where it has one.
     pub order_key: Option<&'a str>,
+    /// The worker group that it is of, where it is one's alone.
+    pub group: Option<&'a str>,
     /// When it is due.
     pub due: Timestamp,
     /// Which attempt it is, from 1.
@@ -595,6 +648,7 @@ impl<'a> Parts<'a> {
             namespace: "",
             id: "",
             order_key: None,
+            group: group_of(encoded),
             due: Timestamp::MIN,
             attempt: 1,
             first_due: None,

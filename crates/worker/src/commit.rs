@@ -83,7 +83,7 @@ pub(crate) async fn commit(
         let kept = persist(settings, queue, || {
             settings
                 .port
-                .report(queue, &settings.group, reports.clone())
+                .report(queue, settings.group.as_str(), reports.clone())
         })
         .await;
         if let Err(error) = kept {
@@ -105,7 +105,9 @@ async fn settle(
     while let Some(part) = parts.next() {
         let settled = persist(settings, queue, || {
             let settlements = part.iter().map(|told| told.settlement.clone()).collect();
-            settings.port.settle(queue, &settings.group, settlements)
+            settings
+                .port
+                .settle(queue, settings.group.as_str(), settlements)
         });
         match settled.await {
             Ok(elsewhere) => {
@@ -149,9 +151,11 @@ async fn claim(
     let (mut parts, mut ours) = (Parts::of(claims), Vec::new());
     while let Some(part) = parts.next() {
         let claimed = persist(settings, queue, || {
-            settings
-                .port
-                .claim(queue, &settings.group, part.iter().map(claim).collect())
+            settings.port.claim(
+                queue,
+                settings.group.as_str(),
+                part.iter().map(claim).collect(),
+            )
         });
         match claimed.await {
             Ok(claimed) => {
@@ -213,7 +217,7 @@ async fn set_aside(
         let settled = persist(settings, queue, || {
             settings
                 .port
-                .settle(queue, &settings.group, vec![settlement.clone()])
+                .settle(queue, settings.group.as_str(), vec![settlement.clone()])
         });
         match settled.await {
             Ok(_) => {

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use minutehand_model::limits::{RESULT_BYTES_MAX, RETRY_DELAY_MS_MAX};
-use minutehand_model::{ChainEnd, Command, OutcomeKind, PartitionId, Task, Timestamp};
+use minutehand_model::{ChainEnd, Command, GroupName, OutcomeKind, PartitionId, Task, Timestamp};
 use minutehand_ports::DeadLetter;
 use minutehand_record::task;
 
@@ -26,6 +26,8 @@ pub struct Ended<'a> {
     pub task: &'a Task,
     /// The same as it was delivered.
     pub encoded: &'a Bytes,
+    /// The worker group that it ran in: its retry and its dead letter are that group's alone.
+    pub group: &'a GroupName,
     /// The partition that published it: its retry and its completion belong there.
     pub partition: PartitionId,
     /// When it ended.
@@ -52,10 +54,11 @@ pub struct Decision {
 
 /// Decides what follows from a verdict.
 ///
-/// - A failure is tried again while the policy allows it: a new task with the same id, one attempt
-///   more, due after the policy's delay or the time that the other side asked for, whichever is
-///   later (at most thirty days), and always after its predecessor's due time. An at-most-once task
-///   never is. `give_due` turns that time into one that no other task of the id has.
+/// - A failure is tried again while the policy allows it: a new task with the same id, of the group
+///   that it failed in, one attempt more, due after the policy's delay or the time that the other
+///   side asked for, whichever is later (at most thirty days), and always after its predecessor's due
+///   time. An at-most-once task never is. `give_due` turns that time into one that no other task of
+///   the id has.
 /// - After the last attempt, and when the handler discards it, the task becomes a dead letter.
 /// - After the last attempt, never before a retry, the schedule that waits for the run is told, and
 ///   the task that is to follow this end is created.
@@ -80,7 +83,7 @@ pub fn decide(
                 Some(due) => Decision {
                     kind: OutcomeKind::Retried,
                     detail,
-                    commands: vec![retry(ended.task, give_due(due))],
+                    commands: vec![retry(ended, give_due(due))],
                     chained: None,
                     dead_letter: None,
                 },
@@ -186,12 +189,10 @@ fn retry_due(ended: Ended<'_>, retry_after_ms: Option<i64>) -> Option<Timestamp>
     Some(at.plus_millis(delay_ms).max(task.due.plus_millis(1)))
 }
 
-fn retry(task: &Task, due: Timestamp) -> Command {
-    let next = Task {
-        due,
-        attempt: task.attempt.saturating_add(1),
-        ..task.clone()
-    };
+fn retry(ended: Ended<'_>, due: Timestamp) -> Command {
+    let Ended { task, group, .. } = ended;
+    let attempt = task.attempt.saturating_add(1);
+    let next = task.clone().continued(group, due, attempt);
     Command::Create(task::record(&next))
 }
 
@@ -219,12 +220,18 @@ fn given_up(ended: Ended<'_>, reason: String) -> Decision {
         at: ended.at,
         attempts: ended.task.attempt,
         reason: reason.clone(),
-        encoded: ended.encoded.clone(),
+        encoded: letter_of(ended.encoded, ended.group),
     };
     Decision {
         dead_letter: Some(letter),
         ..over(ended, OutcomeKind::Dead, reason)
     }
+}
+
+/// The task of a dead letter: run again, it is of the group that gave it up and of no other, for
+/// others may have run it. One that cannot be read is kept as it is.
+pub(crate) fn letter_of(encoded: &Bytes, group: &GroupName) -> Bytes {
+    task::only_for(encoded, group).unwrap_or_else(|_| encoded.clone())
 }
 
 /// The text, cut to [`DETAIL_BYTES_MAX`] bytes between two characters.

@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use minutehand_model::{
-    Command, EndedTask, Outcome, OutcomeKind, PartitionId, QueueName, Task, TaskKey,
-};
+use minutehand_model::{Command, EndedTask, Outcome, OutcomeKind, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{DeadLetter, Delivery, Output, Report, Settlement};
 use minutehand_record::{DecodeError, command};
 use tracing::warn;
@@ -57,6 +55,7 @@ impl Batch {
         let ended = Ended {
             task,
             encoded: &ticket.encoded,
+            group: &settings.group,
             partition,
             at: ended_at,
             random,
@@ -109,23 +108,16 @@ impl Batch {
         self.tell_end(ticket, end);
     }
 
-    /// A run goes back to the scheduler without having begun: the same attempt, due after a delay.
-    /// That is told in one step with its settlement, or behind its claim.
+    /// A run goes back to the scheduler without having begun: the same attempt, due after a delay, for
+    /// this group alone. That is told in one step with its settlement, or behind its claim.
     pub(crate) fn put_off(&mut self, settings: &Settings, prepared: Prepared, delay_ms: i64) {
         let Prepared { ticket, execution } = prepared;
         let due = settings
             .now()
             .plus_millis(delay_ms)
             .max(execution.task.due.plus_millis(1));
-        let before = execution.task.due;
-        let task = Task {
-            due: settings.dues.give(ticket.key, due),
-            ..execution.task
-        };
-        assert!(
-            task.due > before,
-            "what is put off comes later: at the same time it would be what was delivered"
-        );
+        let (due, attempt) = (settings.dues.give(ticket.key, due), execution.task.attempt);
+        let task = execution.task.continued(&settings.group, due, attempt);
         let command = Command::Create(minutehand_record::task::record(&task));
         let end = End {
             commands: encoded(ticket.delivery.partition, &[command]),

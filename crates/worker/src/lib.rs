@@ -89,4 +89,4 @@ pub use webhook::{
     EndpointsError, EntryError, Network, NetworkError, SecretError, URL_HEADER, WebhookConfig,
     WebhookConfigError, WebhookExecutor,
 };
-pub use worker::{BuildError, GROUP_DEFAULT, Worker, WorkerBuilder, WorkerError};
+pub use worker::{BuildError, Worker, WorkerBuilder, WorkerError};

@@ -324,7 +324,12 @@ impl<'a> QueueLoop<'a> {
     /// Whether the queue was paused since it was taken.
     fn is_held_back(&self, delivery: &Delivery) -> bool {
         let Settings { gates, group, .. } = self.settings;
-        gates.holds_back(&self.lane.queue, group, delivery, self.settings.now())
+        gates.holds_back(
+            &self.lane.queue,
+            group.as_str(),
+            delivery,
+            self.settings.now(),
+        )
     }
 
     /// What was taken goes back, with all that was taken behind it.
@@ -332,7 +337,7 @@ impl<'a> QueueLoop<'a> {
         let behind = self.intake.taken.drain(..).map(|handed| handed.delivery.id);
         let ids = std::iter::once(handed.delivery.id).chain(behind).collect();
         let Settings { port, group, .. } = self.settings;
-        port.let_go(&self.lane.queue, group, ids);
+        port.let_go(&self.lane.queue, group.as_str(), ids);
     }
 
     /// Starts a run, or parks it when its target has its share of the places.
@@ -616,7 +621,7 @@ impl<'a> QueueLoop<'a> {
         if !ids.is_empty() {
             self.settings
                 .port
-                .let_go(&self.lane.queue, &self.settings.group, ids);
+                .let_go(&self.lane.queue, self.settings.group.as_str(), ids);
         }
     }
 

@@ -14,7 +14,7 @@ use minutehand_model::{ChainEnd, Command, Outcome, OutcomeKind, QueueName, TaskK
 use minutehand_ports::{DeadLetter, DeliveryId, PortError, Settlement};
 use minutehand_record::{command, task};
 
-use crate::decide::shortened;
+use crate::decide::{letter_of, shortened};
 use crate::gates::Hold;
 use crate::settings::Settings;
 
@@ -81,7 +81,7 @@ fn given_up(
         at: occasion.now,
         attempts: task.as_ref().map_or(0, |task| task.attempt),
         reason: reason.clone(),
-        encoded: told.encoded.clone(),
+        encoded: letter_of(&told.encoded, &settings.group),
     };
     let commands = match &task {
         Some(task) => {

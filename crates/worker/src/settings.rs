@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use minutehand_model::{Command, OutcomeKind, PartitionId, QueueName, Task, Timestamp, choice};
+use minutehand_model::{
+    Command, GroupName, OutcomeKind, PartitionId, QueueName, Task, Timestamp, choice,
+};
 use minutehand_ports::{DeadLetter, ExecutionQueue};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -75,7 +77,7 @@ impl Idleness {
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) port: Arc<dyn ExecutionQueue>,
-    pub(crate) group: String,
+    pub(crate) group: GroupName,
     pub(crate) clock: Clock,
     pub(crate) random: Random,
     pub(crate) observer: Arc<dyn WorkerObserver>,

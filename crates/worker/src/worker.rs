@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use minutehand_model::time::{MINUTE_MS, SECOND_MS};
-use minutehand_model::{QueueName, Timestamp};
+use minutehand_model::{GroupName, QueueName, Timestamp};
 use minutehand_ports::{ExecutionQueue, PortError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,8 +20,6 @@ use crate::queue_loop::QueueLoop;
 use crate::results::ResultTopics;
 use crate::settings::{HistoryPolicy, Idleness, Lane, Settings, system_clock, system_random};
 
-/// The worker group used when none is named.
-pub const GROUP_DEFAULT: &str = "default";
 /// A worker that was not built.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
@@ -67,10 +65,10 @@ pub struct WorkerBuilder {
 }
 
 impl WorkerBuilder {
-    /// The worker group whose share of the executions this worker takes; [`GROUP_DEFAULT`] when not
-    /// given.
-    pub fn group(mut self, group: impl Into<String>) -> WorkerBuilder {
-        self.settings.group = group.into();
+    /// The worker group whose share of the executions this worker takes; that of whoever names none
+    /// when not given.
+    pub fn group(mut self, group: GroupName) -> WorkerBuilder {
+        self.settings.group = group;
         self
     }
 
@@ -259,7 +257,7 @@ impl Worker {
     pub fn builder(port: Arc<dyn ExecutionQueue>) -> WorkerBuilder {
         let settings = Settings {
             port,
-            group: GROUP_DEFAULT.to_owned(),
+            group: GroupName::default(),
             clock: system_clock(),
             random: system_random(),
             observer: Arc::new(NoObserver),

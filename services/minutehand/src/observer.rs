@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use minutehand_metrics::{LeaseMetrics, OTHER, PoolMetrics, QueueStanding, Queues};
-use minutehand_model::QueueName;
+use minutehand_model::{GroupName, QueueName};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::{ExecutionQueue, PortError};
 use minutehand_worker::{
@@ -38,7 +38,7 @@ impl Observer {
     pub(crate) async fn watch(
         self: Arc<Observer>,
         port: Arc<dyn ExecutionQueue>,
-        group: String,
+        group: GroupName,
         gates: Gates,
         mut shutdown: watch::Receiver<bool>,
     ) {
@@ -46,7 +46,7 @@ impl Observer {
             let there = port.queues().await.unwrap_or_default();
             let mut standings = Vec::with_capacity(there.len());
             for queue in &there {
-                if let Ok(depth) = port.depth(queue, &group).await {
+                if let Ok(depth) = port.depth(queue, group.as_str()).await {
                     let standing = QueueStanding {
                         depth: depth.waiting,
                         dead_letters: depth.dead_letters,

@@ -82,7 +82,7 @@ impl GroupLane {
         true
     }
 
-    /// Settles what cannot be delivered, without counting it.
+    /// Settles what is not delivered, without counting it.
     pub(crate) fn pass_over(&mut self, first: u64, end: u64) {
         self.settled.insert(first.max(self.cursor), end);
         self.cursor = self.settled.advance(self.cursor);

@@ -53,7 +53,10 @@ impl ExecutionQueue for EmbeddedStore {
             tokio::pin!(changed);
             changed.as_mut().enable();
             self.shared().check_open(&action)?;
-            match view.take(group, count_max) {
+            let mut passed = Vec::new();
+            let taken = view.take(group, count_max, &mut passed);
+            self.pass_over(&view, group, passed);
+            match taken {
                 Taken::Deliveries(deliveries) => return Ok(deliveries),
                 Taken::Nothing if count_max == 0 => return Ok(Vec::new()),
                 Taken::Nothing => changed.await,
@@ -259,6 +262,22 @@ impl EmbeddedStore {
             Ok(Applied::now(()))
         })
         .await
+    }
+
+    /// Settles for a group what others go on with. Nobody waits for it: who dies before it is durable
+    /// comes by it again.
+    fn pass_over(&self, view: &Arc<QueueView>, group: &str, passed: Vec<DeliveryId>) {
+        if passed.is_empty() {
+            return;
+        }
+        let (view, group) = (Arc::clone(view), group.to_owned());
+        self.submit_unheard(64, false, move |state, _| {
+            for id in passed {
+                view.pass_over(&group, id.partition, id.sequence, id.sequence + 1);
+                state.group_changed(&view.name, id.partition, &group);
+            }
+            Applied::now(())
+        });
     }
 
     /// Waits until something is published to a queue that nobody serves, that is whose stop

@@ -8,7 +8,8 @@ use minutehand_model::{DeliveryToken, PartitionId, QueueName, Timestamp};
 use minutehand_ports::{
     Delivery, DeliveryId, QueueDepth, RecentStops, Stop, StopListeners, StopReceiver,
 };
-use minutehand_record::publication::Batch;
+use minutehand_record::publication::{Batch, BatchHeader, BatchItem};
+use minutehand_record::task::is_for;
 use tokio::sync::Notify;
 
 use super::group::{Group, Groups};
@@ -242,44 +243,50 @@ impl QueueView {
         }
     }
 
-    /// Hands out up to `count_max` deliveries to a group.
-    pub(crate) fn take(&self, group: &str, count_max: usize) -> Taken {
+    /// Hands out up to `count_max` deliveries to a group. What others go on with, and the group has
+    /// come by, is added to `passed`: it is in hand until it is passed over.
+    pub(crate) fn take(
+        &self,
+        group: &str,
+        count_max: usize,
+        passed: &mut Vec<DeliveryId>,
+    ) -> Taken {
         let mut inner = self.lock();
         let inner = &mut *inner;
-        let Some(group) = inner.groups.get_mut(group) else {
+        let name = group;
+        let Some(group) = inner.groups.get_mut(name) else {
             return Taken::NewGroup;
         };
         inner.activity += 1;
-        let mut token = DeliveryToken {
+        let token = DeliveryToken {
             generation: self.generation,
             count: inner.handed_out,
             ..DeliveryToken::default()
         };
-        let mut deliveries = Vec::new();
+        let mut hand = Hand::empty(name, count_max, token, passed);
         let mut on_disk = None;
         let count = inner.lanes.len();
         for step in 0..count {
             let index = (group.turn + step) % count;
             let (lane, place) = (&inner.lanes[index], &mut group.lanes[index]);
             let partition = PartitionId::own(index as u32);
-            if !take_from(
-                lane,
-                place,
-                partition,
-                count_max,
-                &mut token,
-                &mut deliveries,
-            ) {
+            if !hand.take_from(lane, place, partition) {
                 on_disk = on_disk.or(Some((partition, place.next(), lane.next)));
-                if step == 0 && deliveries.is_empty() {
+                if step == 0 && hand.deliveries.is_empty() {
                     // Its turn has come, however much the others have in memory.
                     break;
                 }
             }
-            if deliveries.len() >= count_max {
+            if hand.is_full() {
                 break;
             }
         }
+        let Hand {
+            token,
+            deliveries,
+            passed,
+            ..
+        } = hand;
         if let Some((lane, from, end)) = on_disk
             && deliveries.is_empty()
         {
@@ -287,11 +294,13 @@ impl QueueView {
         }
         group.turn = (group.turn + 1) % count;
         inner.handed_out = token.count;
-        if deliveries.is_empty() {
-            return Taken::Nothing;
+        if !deliveries.is_empty() || !passed.is_empty() {
+            inner.drop_passed();
         }
-        inner.drop_passed();
-        Taken::Deliveries(deliveries)
+        match deliveries.is_empty() {
+            true => Taken::Nothing,
+            false => Taken::Deliveries(deliveries),
+        }
     }
 
     /// Adds a group that begins with the oldest kept publication; its place in each lane, to be
@@ -356,7 +365,7 @@ impl QueueView {
         self.wake();
     }
 
-    /// Settles what cannot be delivered.
+    /// Settles what is not delivered: it cannot be, or is no business of the group.
     pub(crate) fn pass_over(&self, group: &str, partition: PartitionId, first: u64, end: u64) {
         self.with_place(group, partition, |place| place.pass_over(first, end));
     }
@@ -559,49 +568,82 @@ impl Inner {
     }
 }
 
-/// Takes from one lane until there is nothing left or enough; `false` when what comes next is not
-/// in memory.
-fn take_from(
-    lane: &Lane,
-    place: &mut GroupLane,
-    partition: PartitionId,
+/// What one poll takes for a group.
+struct Hand<'a> {
+    group: &'a str,
     count_max: usize,
-    token: &mut DeliveryToken,
-    deliveries: &mut Vec<Delivery>,
-) -> bool {
-    while deliveries.len() < count_max && place.next() < lane.next {
-        let next = place.next();
-        let Some((first, resident)) = lane.resident.range(..=next).next_back() else {
-            return false;
-        };
-        if first + resident.count() <= next {
-            return false;
-        }
-        let header = &resident.batch.header;
-        let items = &resident.batch.items[(next - first) as usize..];
-        for (sequence, item) in (next..).zip(items) {
-            if deliveries.len() >= count_max {
-                break;
-            }
-            if !place.hand_out(sequence) {
-                continue;
-            }
-            (token.epoch, token.count) = (header.epoch, token.count + 1);
-            deliveries.push(Delivery {
-                id: DeliveryId {
-                    partition,
-                    sequence,
-                },
-                epoch: header.epoch,
-                token: *token,
-                offset: item.offset,
-                published_at: header.published_at,
-                key: item.key,
-                due: item.due,
-                encoded: item.encoded.clone(),
-                may_have_run: false,
-            });
+    token: DeliveryToken,
+    deliveries: Vec<Delivery>,
+    /// What is no business of the group.
+    passed: &'a mut Vec<DeliveryId>,
+}
+
+impl<'a> Hand<'a> {
+    fn empty(
+        group: &'a str,
+        count_max: usize,
+        token: DeliveryToken,
+        passed: &'a mut Vec<DeliveryId>,
+    ) -> Hand<'a> {
+        Hand {
+            group,
+            count_max,
+            token,
+            deliveries: Vec::new(),
+            passed,
         }
     }
-    true
+
+    fn is_full(&self) -> bool {
+        self.deliveries.len() >= self.count_max
+    }
+
+    /// Takes from one lane until there is nothing left or enough; `false` when what comes next is
+    /// not in memory.
+    fn take_from(&mut self, lane: &Lane, place: &mut GroupLane, partition: PartitionId) -> bool {
+        while !self.is_full() && place.next() < lane.next {
+            let next = place.next();
+            let Some((first, resident)) = lane.resident.range(..=next).next_back() else {
+                return false;
+            };
+            if first + resident.count() <= next {
+                return false;
+            }
+            let header = &resident.batch.header;
+            let items = &resident.batch.items[(next - first) as usize..];
+            for (sequence, item) in (next..).zip(items) {
+                if self.is_full() {
+                    break;
+                }
+                if !place.hand_out(sequence) {
+                    continue;
+                }
+                let id = DeliveryId {
+                    partition,
+                    sequence,
+                };
+                if is_for(&item.encoded, self.group) {
+                    self.push(id, header, item);
+                } else {
+                    self.passed.push(id);
+                }
+            }
+        }
+        true
+    }
+
+    fn push(&mut self, id: DeliveryId, header: &BatchHeader, item: &BatchItem) {
+        (self.token.epoch, self.token.count) = (header.epoch, self.token.count + 1);
+        self.deliveries.push(Delivery {
+            id,
+            epoch: header.epoch,
+            token: self.token,
+            offset: item.offset,
+            published_at: header.published_at,
+            key: item.key,
+            due: item.due,
+            encoded: item.encoded.clone(),
+            may_have_run: false,
+        });
+    }
 }

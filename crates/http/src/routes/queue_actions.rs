@@ -75,8 +75,8 @@ impl Asked<'_> {
                 }
             });
         }
-        let view = api.gateway.queue(&queue, group).await?;
-        Ok(json(StatusCode::OK, &views::queue(&view, group)))
+        let view = api.gateway.queue(&queue, group.as_str()).await?;
+        Ok(json(StatusCode::OK, &views::queue(&view, group.as_str())))
     }
 }
 

@@ -10,7 +10,7 @@ use minutehand_api::{
     DeadLetterFilter, DeadLetterPage, DeadLetterSelection, DeadLettersSettled, Queue, Queues,
     name_refused, parse_group, parse_time, routes,
 };
-use minutehand_model::Namespace;
+use minutehand_model::{GroupName, Namespace};
 use minutehand_node::{InvalidField, LetterFilter, REASON_FILTER_BYTES_MAX, Selection};
 
 use super::json;
@@ -28,8 +28,11 @@ const PAGE_DEFAULT: usize = 100;
 /// Most dead letters on a page.
 const PAGE_MAX: usize = 1_000;
 
-fn group(api: &Api, params: &Params) -> Result<String, InvalidField> {
-    parse_group(params.text("group").unwrap_or(&api.default_group))
+fn group(api: &Api, params: &Params) -> Result<GroupName, InvalidField> {
+    match params.text("group") {
+        Some(group) => parse_group(group),
+        None => Ok(api.default_group.clone()),
+    }
 }
 
 #[utoipa::path(
@@ -48,10 +51,10 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["group"])?;
     let group = group(&api, &params)?;
-    let queues = api.gateway.queues(&group).await?;
+    let queues = api.gateway.queues(group.as_str()).await?;
     let queues = queues
         .iter()
-        .map(|queue| views::queue(queue, &group))
+        .map(|queue| views::queue(queue, group.as_str()))
         .collect();
     Ok(json(StatusCode::OK, &Queues { queues }))
 }
@@ -75,8 +78,8 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let params = Params::parse(&uri, &["group"])?;
     let group = group(&api, &params)?;
-    let queue = api.gateway.queue(&caller.queue()?, &group).await?;
-    Ok(json(StatusCode::OK, &views::queue(&queue, &group)))
+    let queue = api.gateway.queue(&caller.queue()?, group.as_str()).await?;
+    Ok(json(StatusCode::OK, &views::queue(&queue, group.as_str())))
 }
 
 #[utoipa::path(

@@ -120,7 +120,7 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
         leases: None,
         lease_places: None,
         metrics: Arc::new(|| "minutehand_up 1\n".to_owned()),
-        default_group: "default".to_owned(),
+        default_group: Default::default(),
     });
     Api {
         router,

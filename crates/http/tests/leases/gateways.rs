@@ -50,7 +50,7 @@ async fn gateway(store: &Arc<EmbeddedStore>, scheduler: &Scheduler, cluster: &st
         leases: Some(leases.clone()),
         lease_places: Some(places),
         metrics: Arc::new(String::new),
-        default_group: "default".to_owned(),
+        default_group: Default::default(),
     });
     let mut stopped = stopping;
     let shutdown = async move {

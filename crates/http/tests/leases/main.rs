@@ -4,6 +4,7 @@ mod chains;
 mod ended;
 mod gates;
 mod gateways;
+mod groups;
 mod order;
 mod revoked;
 mod rig;

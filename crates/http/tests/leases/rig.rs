@@ -85,7 +85,7 @@ impl Rig {
             leases: Some(leases.clone()),
             lease_places: None,
             metrics: Arc::new(String::new),
-            default_group: "default".to_owned(),
+            default_group: Default::default(),
         });
         Rig {
             router,

@@ -142,7 +142,7 @@ impl Pair {
             leases: None,
             lease_places: None,
             metrics: Arc::new(String::new),
-            default_group: "default".to_owned(),
+            default_group: Default::default(),
         });
         let api = format!("http://{}/v1/namespaces/default", listen(router).await);
         let http = reqwest::Client::builder()

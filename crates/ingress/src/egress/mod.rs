@@ -21,6 +21,8 @@ pub mod names {
     pub const ID: &str = "minutehand-id";
     /// The task's key, where it has one.
     pub const KEY: &str = "minutehand-key";
+    /// The worker group that it is of, where it is one's alone: what that group goes on with.
+    pub const GROUP: &str = "minutehand-group";
     /// When it was due: RFC 3339 in UTC with milliseconds.
     pub const DUE_AT: &str = "minutehand-due-at";
     /// Which attempt it is, from 1.

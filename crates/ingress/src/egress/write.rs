@@ -96,6 +96,11 @@ impl Writer {
                 .order_key
                 .map(|key| (names::KEY, Some(key.as_bytes()))),
         );
+        headers.extend(
+            parts
+                .group
+                .map(|group| (names::GROUP, Some(group.as_bytes()))),
+        );
         if is_event {
             headers.extend([
                 (

@@ -6,8 +6,8 @@ use minutehand_ingress::egress::{
     Envelope, Incoming, ReadError, Received, StopReceived, Writer, names, read,
 };
 use minutehand_model::{
-    Epoch, Guarantee, LogOffset, Namespace, Origin, PartitionId, Publication, QueueName, RecordKey,
-    ScheduleId, StopRequest, Task, TaskId, TaskKey, Timestamp, Verbatim,
+    Epoch, GroupName, Guarantee, LogOffset, Namespace, Origin, PartitionId, Publication, QueueName,
+    RecordKey, ScheduleId, StopRequest, Task, TaskId, TaskKey, Timestamp, Verbatim,
 };
 use minutehand_record::{QueueNames, task};
 use proptest::prelude::*;
@@ -79,6 +79,17 @@ fn an_execution_has_its_payload_its_headers_and_the_schedulers() {
     expected.extend(OWN);
     expected.push("x=1");
     assert_eq!(told(&task, Envelope::Plain), expected);
+}
+
+#[test]
+fn what_a_group_goes_on_with_names_the_group() {
+    let group = GroupName::parse("blue").unwrap();
+    let first = plain("order-1");
+    let due = first.due.plus_millis(1);
+    let lines = told(&first.clone().continued(&group, due, 2), Envelope::Plain);
+    assert!(lines.contains(&"minutehand-group=blue".to_owned()));
+    let of_all = told(&first, Envelope::Plain);
+    assert!(!of_all.iter().any(|line| line.contains(names::GROUP)));
 }
 
 #[test]

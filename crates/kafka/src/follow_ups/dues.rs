@@ -33,7 +33,7 @@ impl Dues {
 
 #[cfg(test)]
 mod tests {
-    use minutehand_model::{Namespace, QueueName, TaskId, Timestamp};
+    use minutehand_model::{GroupName, Namespace, QueueName, TaskId, Timestamp};
 
     use super::*;
 
@@ -83,15 +83,28 @@ mod tests {
     fn a_chained_task_that_is_told_twice_stays_one() {
         let mut dues = Dues::default();
         let id = format!("x-{}~success", "0f".repeat(16));
-        let first = |attempt| {
+        let first = |attempt, group: Option<&str>| {
             let Command::Create(record) = command::decode(creation(&id, "mail", 5)).unwrap() else {
                 panic!("a creation")
             };
             let task = task::decode(&record.encoded).unwrap();
-            command::encode(&Command::Create(task::record(&Task { attempt, ..task })))
+            let group = group.map(|group| GroupName::parse(group).unwrap());
+            let task = Task {
+                attempt,
+                group,
+                ..task
+            };
+            command::encode(&Command::Create(task::record(&task)))
         };
-        for (offset, attempt, given_ms) in [(1, 1, 5), (2, 1, 5), (3, 2, 7)] {
-            let payload = dues.made_distinct(offset, first(attempt));
+        for (offset, attempt, group, given_ms) in [
+            (1, 1, None, 5),
+            (2, 1, None, 5),
+            (3, 2, None, 7),
+            // Two groups put it off: each to a time of its own.
+            (4, 1, Some("one"), 8),
+            (5, 1, Some("two"), 9),
+        ] {
+            let payload = dues.made_distinct(offset, first(attempt, group));
             assert_eq!(due_and_queue(payload).0, given_ms, "offset {offset}");
         }
     }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use minutehand_model::{LastWord, QueueName};
 use minutehand_ports::{Delivery, DeliveryId, ErrorClass, PortError};
+use minutehand_record::task::is_for;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::bell::Bell;
@@ -50,6 +51,8 @@ pub(crate) struct State {
     pub(crate) jobs: Vec<Job>,
     /// Nobody works on these any more.
     pub(crate) let_go: Vec<DeliveryId>,
+    /// In hand, and no business of the group: settled by the thread with what comes next.
+    pub(crate) passed: Vec<DeliveryId>,
     /// The last words of runs in hand that were claimed here, by partition and offset.
     pub(crate) words: BTreeMap<(u32, u64), LastWord>,
     /// Below which offsets deliveries may be claimed, by partition.
@@ -127,6 +130,7 @@ impl Group {
                 seen: BTreeMap::new(),
                 jobs: Vec::new(),
                 let_go: Vec::new(),
+                passed: Vec::new(),
                 words: BTreeMap::new(),
                 reserved: BTreeMap::new(),
                 handed_out: micros_since_epoch(),
@@ -170,11 +174,15 @@ impl Group {
                 if state.has_ended || state.is_closing {
                     return None;
                 }
-                let deliveries = state.take(count_max);
+                let deliveries = state.take(&self.name, count_max);
+                let has_passed = !state.passed.is_empty();
+                drop(state);
                 if !deliveries.is_empty() || count_max == 0 {
-                    drop(state);
                     self.bell.ring();
                     return Some(Ok(deliveries));
+                }
+                if has_passed {
+                    self.bell.ring();
                 }
             }
             news.await;
@@ -271,6 +279,7 @@ impl Group {
         state.slots.clear();
         state.jobs.clear();
         state.let_go.clear();
+        state.passed.clear();
         drop(state);
         self.ended.send_replace(true);
         self.news.notify_waiters();
@@ -296,8 +305,9 @@ impl State {
             / f64::from(partitions.max(1))
     }
 
-    /// Hands out up to so many deliveries, from one partition after the other.
-    fn take(&mut self, count_max: usize) -> Vec<Delivery> {
+    /// Hands out up to so many deliveries, from one partition after the other. What others go on with
+    /// is passed over.
+    fn take(&mut self, group: &str, count_max: usize) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
         let order: Vec<u32> = {
             let (before, after): (Vec<u32>, Vec<u32>) = self
@@ -314,7 +324,11 @@ impl State {
                 && let Some(delivery) = window.hand_out(self.handed_out + 1)
             {
                 self.handed_out += 1;
-                deliveries.push(delivery);
+                if is_for(&delivery.encoded, group) {
+                    deliveries.push(delivery);
+                } else {
+                    self.passed.push(delivery.id);
+                }
             }
             if deliveries.len() >= count_max {
                 self.turn = partition + 1;

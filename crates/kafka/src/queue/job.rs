@@ -26,6 +26,8 @@ pub(crate) struct Effects {
     pub(super) topics: BTreeSet<TopicName>,
     /// It settles a delivery that is to run at most once.
     pub(super) is_claim: bool,
+    /// It settles what is no business of the group, which counts for nothing.
+    pub(super) is_passed: bool,
     /// The token that whoever says it was told.
     pub(super) held_as: Option<DeliveryToken>,
 }
@@ -48,6 +50,7 @@ impl Effects {
             letters: Vec::new(),
             topics: BTreeSet::new(),
             is_claim: false,
+            is_passed: false,
             held_as: None,
         };
         if let Some(letter) = report.dead_letter {
@@ -61,6 +64,27 @@ impl Effects {
         Ok(effects)
     }
 
+    /// Nothing but the place.
+    fn none() -> Effects {
+        Effects {
+            parcels: Vec::new(),
+            is_one_step: false,
+            letters: Vec::new(),
+            topics: BTreeSet::new(),
+            is_claim: false,
+            is_passed: false,
+            held_as: None,
+        }
+    }
+
+    /// What others go on with is passed over.
+    pub(super) fn of_passed() -> Effects {
+        Effects {
+            is_passed: true,
+            ..Effects::none()
+        }
+    }
+
     /// Those of a claim, with the record of its last word.
     pub(crate) fn of_claim(word: Option<Parcel>) -> Effects {
         let is_one_step = word.is_some();
@@ -68,10 +92,8 @@ impl Effects {
         Effects {
             parcels,
             is_one_step,
-            letters: Vec::new(),
-            topics: BTreeSet::new(),
             is_claim: true,
-            held_as: None,
+            ..Effects::none()
         }
     }
 
@@ -116,10 +138,7 @@ impl Effects {
         Ok(Effects {
             parcels,
             is_one_step: true,
-            letters: Vec::new(),
-            topics: BTreeSet::new(),
-            is_claim: false,
-            held_as: None,
+            ..Effects::none()
         })
     }
 

@@ -19,6 +19,7 @@ use minutehand_ports::{DeliveryId, ErrorClass, PortError};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use tokio::sync::oneshot;
 
 use super::claims::Writer;
 use super::group::{Group, Slot, State};
@@ -43,6 +44,37 @@ pub(crate) struct Settler {
     /// A transaction's end is not known.
     is_in_doubt: bool,
     known_letters: BTreeSet<QueueName>,
+}
+
+/// What others go on with, on its way to be settled.
+struct Passing {
+    count: usize,
+    answered: oneshot::Receiver<Result<Vec<DeliveryId>, PortError>>,
+}
+
+impl Passing {
+    fn begin(passed: Vec<DeliveryId>, jobs: &mut Vec<Job>) -> Passing {
+        let (answer, answered) = oneshot::channel();
+        let count = passed.len();
+        jobs.push(Job {
+            action: "pass over what other groups go on with".to_owned(),
+            settlements: passed
+                .into_iter()
+                .map(|id| (id, Effects::of_passed()))
+                .collect(),
+            reports: Vec::new(),
+            answer,
+        });
+        Passing { count, answered }
+    }
+
+    /// What was not settled is, with the next step; what went to another member is passed over there.
+    fn end(mut self, state: &mut State) {
+        if matches!(self.answered.try_recv(), Ok(Ok(_))) {
+            // More may have come, behind these.
+            state.passed.drain(..self.count);
+        }
+    }
 }
 
 /// What one step does.
@@ -79,12 +111,17 @@ impl Settler {
         group: &Group,
         consumer: Option<&BaseConsumer<C>>,
     ) {
-        let (jobs, has_let_go) = {
+        let (mut jobs, has_let_go, passed) = {
             let mut state = group.state();
-            (std::mem::take(&mut state.jobs), !state.let_go.is_empty())
+            let jobs = std::mem::take(&mut state.jobs);
+            (jobs, !state.let_go.is_empty(), state.passed.clone())
         };
+        let passing = (!passed.is_empty()).then(|| Passing::begin(passed, &mut jobs));
         if !jobs.is_empty() {
             self.run_jobs(group, consumer, jobs);
+        }
+        if let Some(passing) = passing {
+            passing.end(&mut group.state());
         }
         if has_let_go {
             // Behind what was said of them before.
@@ -368,7 +405,7 @@ fn prepare<'a>(
             match standing(&state, *id, effects.held_as) {
                 Some((partition, offset, Standing::Open)) => {
                     if let Some(Slot::Open(window)) = state.slots.get_mut(&partition) {
-                        window.begin(offset);
+                        window.begin(offset, effects.is_passed);
                         changed.insert(partition);
                         take(effects);
                         if effects.is_claim {

@@ -51,6 +51,8 @@ pub(crate) struct Window {
     high: u64,
     settled: u64,
     settling: Vec<u64>,
+    /// How much of that is passed over, and not counted.
+    passing: u64,
 }
 
 impl Window {
@@ -69,6 +71,7 @@ impl Window {
             high: marks.high,
             settled: marks.settled,
             settling: Vec::new(),
+            passing: 0,
             restored: marks,
         }
     }
@@ -174,8 +177,8 @@ impl Window {
         self.restored.generation
     }
 
-    /// Begins to settle what is [`Standing::Open`].
-    pub(crate) fn begin(&mut self, offset: u64) {
+    /// Begins to settle what is [`Standing::Open`]; what is passed over is not counted.
+    pub(crate) fn begin(&mut self, offset: u64, is_passed: bool) {
         match self.unsettled.insert(offset, Held::Settling) {
             // Handed out before the partition went away and came back.
             Some(Held::Ready) => {
@@ -189,6 +192,7 @@ impl Window {
             other => debug_assert_eq!(other, Some(Held::Handed)),
         }
         self.settling.push(offset);
+        self.passing += u64::from(is_passed);
     }
 
     /// The place once what is being settled is.
@@ -209,7 +213,7 @@ impl Window {
             .chain(unsettled)
             .take_while(|offset| *offset < high)
             .collect();
-        let settled = self.settled + self.settling.len() as u64;
+        let settled = self.settled + self.settling_counted();
         let Marks {
             generation,
             doubtful_below,
@@ -232,15 +236,17 @@ impl Window {
 
     /// What is being settled is.
     pub(crate) fn commit(&mut self) {
+        self.settled += self.settling_counted();
+        self.passing = 0;
         for offset in std::mem::take(&mut self.settling) {
             self.remove(offset);
-            self.settled += 1;
             debug_assert!(offset < self.high, "what is settled lies below");
         }
     }
 
     /// What is being settled is not, or nobody knows.
     pub(crate) fn give_up(&mut self) {
+        self.passing = 0;
         for offset in std::mem::take(&mut self.settling) {
             self.unsettled.insert(offset, Held::Handed);
         }
@@ -260,6 +266,10 @@ impl Window {
             self.remove(offset);
         }
         self.settled = self.settled.max(stored.settled);
+    }
+
+    fn settling_counted(&self) -> u64 {
+        self.settling.len() as u64 - self.passing
     }
 
     fn remove(&mut self, offset: u64) {
@@ -315,7 +325,9 @@ mod tests {
     }
 
     fn settle(window: &mut Window, offsets: &[u64]) -> Marks {
-        offsets.iter().for_each(|offset| window.begin(*offset));
+        offsets
+            .iter()
+            .for_each(|offset| window.begin(*offset, false));
         let marks = window.marks();
         window.commit();
         marks
@@ -365,11 +377,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_over_is_settled_and_not_counted() {
+        let mut window = filled(0..4);
+        hand_out_all(&mut window);
+        window.begin(0, true);
+        window.begin(1, false);
+        assert_eq!((window.marks().base, window.marks().settled), (2, 1));
+        window.give_up();
+        assert_eq!((window.marks().base, window.marks().settled), (0, 0));
+        window.begin(0, true);
+        window.commit();
+        let marks = settle(&mut window, &[1]);
+        assert_eq!((marks.base, marks.settled), (2, 1));
+    }
+
+    #[test]
     fn a_settlement_stands_once() {
         let mut window = filled(0..4);
         hand_out_all(&mut window);
         assert_eq!(window.standing(2), Standing::Open);
-        window.begin(2);
+        window.begin(2, false);
         assert_eq!(window.standing(2), Standing::Repeated);
         window.give_up();
         assert_eq!(window.standing(2), Standing::Open);
@@ -429,8 +456,8 @@ mod tests {
     fn what_became_of_a_commit_is_learnt() {
         let mut window = filled(0..5);
         hand_out_all(&mut window);
-        window.begin(1);
-        window.begin(3);
+        window.begin(1, false);
+        window.begin(3, false);
         let stored = window.marks();
         window.give_up();
         window.reconcile(&stored);

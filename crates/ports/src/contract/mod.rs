@@ -176,6 +176,7 @@ macro_rules! contract_tests {
             what_was_handed_out_is_not_handed_out_again,
             unsettled_deliveries_come_again_after_a_restart,
             groups_are_independent,
+            what_a_group_goes_on_with_is_that_groups_alone,
             a_new_group_begins_with_the_oldest_kept,
             pollers_of_a_group_share_without_overlap,
             a_settlement_is_atomic_in_all_its_parts,

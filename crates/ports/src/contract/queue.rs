@@ -9,8 +9,9 @@ use minutehand_model::{
 };
 
 use super::samples::{
-    MINUTE, P0, P1, at, command, dead_letter, done, drain, finds_nothing, key, keys_of, named,
-    outcome, owned, pause, payloads, publish, queue, read_log, task_record, tick, watched_end,
+    MINUTE, P0, P1, at, command, continued, dead_letter, done, drain, finds_nothing, key, keys_of,
+    named, outcome, owned, pause, payloads, publish, queue, read_log, task_record, tick,
+    watched_end,
 };
 use super::{Harness, Stores, refused};
 use crate::{
@@ -143,6 +144,41 @@ pub async fn groups_are_independent(harness: &dyn Harness) {
     let compared =
         |deliveries: &[Delivery]| deliveries.iter().map(without_token).collect::<Vec<_>>();
     assert_eq!(compared(&second), compared(&first));
+}
+
+/// What one group goes on with the others pass over: they are not handed it, and nothing of it waits
+/// for them.
+pub async fn what_a_group_goes_on_with_is_that_groups_alone(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    assert!(finds_nothing(&stores, "mail", "first").await);
+    assert!(finds_nothing(&stores, "mail", "second").await);
+    stores.sink.open(P0, Epoch(1)).await.unwrap();
+    let tasks = vec![
+        task_record("t-0", "mail", at(MINUTE)),
+        continued("r-0", "first"),
+        task_record("t-1", "mail", at(MINUTE)),
+        continued("r-1", "first"),
+    ];
+    let published = tick(P0, Epoch(1), 1, tasks);
+    stores.sink.commit(published).await.unwrap();
+    let second = drain(&stores, "mail", "second", 2).await;
+    assert_eq!(keys_of(&second), named("t", 0..2));
+    let ends = second.iter().map(|delivery| done(delivery.id)).collect();
+    settle(&stores, "second", ends).await;
+    assert!(finds_nothing(&stores, "mail", "second").await);
+    let mail = queue("mail");
+    let depth = || stores.queue.depth(&mail, "second");
+    while depth().await.unwrap().waiting > 0 {
+        pause().await;
+    }
+    assert_eq!(depth().await.unwrap().settled, 2, "the rest was no work");
+    let stores = harness.reopen(stores).await;
+    assert!(finds_nothing(&stores, "mail", "second").await);
+    let first = drain(&stores, "mail", "first", 4).await;
+    assert_eq!(
+        keys_of(&first),
+        [key("t-0"), key("r-0"), key("t-1"), key("r-1")]
+    );
 }
 
 /// A delivery without what is another at every hand-out.

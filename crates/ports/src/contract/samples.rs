@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use minutehand_model::{
-    Block, Checkpoint, Command, Epoch, Fact, Frontier, LogOffset, Minutes, Namespace, Outcome,
-    OutcomeKind, PartitionId, Place, Publication, QueueName, Revision, RevisionEntry, ScheduleId,
-    Sum, Tally, Task, TaskId, TaskKey, TaskRecord, Tick, Timestamp, TimetableEntry,
+    Block, Checkpoint, Command, Epoch, Fact, Frontier, GroupName, LogOffset, Minutes, Namespace,
+    Outcome, OutcomeKind, PartitionId, Place, Publication, QueueName, Revision, RevisionEntry,
+    ScheduleId, Sum, Tally, Task, TaskId, TaskKey, TaskRecord, Tick, Timestamp, TimetableEntry,
 };
 use minutehand_record::task;
 
@@ -42,6 +42,14 @@ pub(super) fn task_record(id: &str, to: &str, due: Timestamp) -> TaskRecord {
             due,
         )
     })
+}
+
+/// What a worker group goes on with.
+pub(super) fn continued(id: &str, group: &str) -> TaskRecord {
+    let group = GroupName::parse(group).expect("a good name");
+    let id = TaskId::parse(id).expect("a good name");
+    let first = Task::new(namespace(), id, queue("mail"), at(MINUTE - 1));
+    task::record(&first.continued(&group, at(MINUTE), 2))
 }
 
 pub(super) fn key(id: &str) -> TaskKey {

@@ -113,6 +113,10 @@ pub(crate) fn all() -> Vec<Codec> {
             version_at: 1,
             ..codec!("task_urgent", task, urgent_task, task::decode)
         },
+        Codec {
+            version_at: 1,
+            ..codec!("task_grouped", task, grouped_task, task::decode)
+        },
         codec!(
             "revision_ordered",
             revision,

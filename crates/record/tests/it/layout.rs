@@ -1,7 +1,7 @@
 //! The layout that other languages rely on: `schema/records.proto` and what is written agree.
 
-use bytes::Bytes;
-use minutehand_model::{Command, Task, TaskKey, Timestamp};
+use bytes::{Bytes, BytesMut};
+use minutehand_model::{Command, GroupName, Task, TaskKey, Timestamp};
 use minutehand_record::{command, task};
 use prost::Message;
 
@@ -100,6 +100,7 @@ fn the_schema_names_the_fields_by_their_numbers() {
         ("replay_of_ms", 18),
         ("order_key", 19),
         ("priority", 20),
+        ("group", 26),
     ];
     for (name, number) in fields {
         assert!(
@@ -107,6 +108,37 @@ fn the_schema_names_the_fields_by_their_numbers() {
             "{name} = {number}"
         );
     }
+}
+
+#[test]
+fn what_a_group_goes_on_with_is_for_that_group_alone() {
+    let first = Values(7).task();
+    let group = GroupName::parse("blue, né red").unwrap();
+    let (due, attempt) = (first.due.plus_millis(1), first.attempt);
+    let next = first.clone().continued(&group, due, attempt);
+    let encoded = task::encode(&next);
+    assert_eq!(task::decode(&encoded).unwrap().group, Some(group.clone()));
+    for (name, is_its) in [(group.as_str(), true), ("blue", false), ("default", false)] {
+        assert_eq!(task::is_for(&encoded, name), is_its, "{name}");
+        assert!(task::is_for(&task::encode(&first), name), "of nobody alone");
+        assert!(task::is_for(b"no task at all", name), "nobody can tell");
+    }
+    let ours = task::only_for(&task::encode(&first), &group).unwrap();
+    assert_eq!(
+        task::decode(&ours).unwrap(),
+        Task {
+            group: Some(group),
+            ..first
+        }
+    );
+}
+
+#[test]
+fn a_group_that_would_not_be_found_is_refused() {
+    let mut encoded = BytesMut::from(&task::encode(&Values(7).task())[..]);
+    encoded.extend_from_slice(b"\xd2\x01\x04blue");
+    let error = task::decode(&encoded.freeze()).unwrap_err();
+    assert!(error.reason.contains("behind version"), "{error}");
 }
 
 /// A change as a program without the fingerprint would write it.

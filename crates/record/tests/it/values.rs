@@ -183,6 +183,7 @@ impl Values {
                 nominal: values.civil_time(),
                 completion_wanted: values.flag(),
             }),
+            group: None,
             chain: Chain::default(),
             verbatim: None,
         }
@@ -266,6 +267,15 @@ impl Values {
         Task {
             priority: self.priority(),
             ..self.task()
+        }
+    }
+
+    /// A task that is one worker group's alone.
+    pub(crate) fn grouped_task(&mut self) -> Task {
+        let group = self.text("abc-é ", 60);
+        Task {
+            group: GroupName::parse(&group).ok(),
+            ..self.chained_task()
         }
     }
 

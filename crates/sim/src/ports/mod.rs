@@ -23,6 +23,8 @@ use crate::store::{LedgerStore, LogStore, SinkStore, TimetableStore};
 struct Group {
     in_progress: BTreeSet<DeliveryId>,
     settled: BTreeSet<DeliveryId>,
+    /// What other groups go on with.
+    passed: BTreeSet<DeliveryId>,
     /// What is told of claimed runs that are lost.
     last_words: BTreeMap<DeliveryId, LastWord>,
 }

@@ -9,18 +9,23 @@ use minutehand_ports::{
     Claim, DeadLetterPage, Delivery, DeliveryId, EndedPage, EndedQuery, ErrorClass, ExecutionQueue,
     History, PortError, QueueDepth, Report, Settlement, Stop, StopReceiver, refuse_output,
 };
+use minutehand_record::task::is_for;
 
-use super::{MemoryStores, State};
+use super::{Group, MemoryStores, State};
 
 impl State {
     fn hand_out(&mut self, queue: &QueueName, group: &str, count_max: usize) -> Vec<Delivery> {
+        let name = group;
         let group = self
             .groups
-            .entry((queue.clone(), group.to_owned()))
+            .entry((queue.clone(), name.to_owned()))
             .or_default();
         let kept = self.deliveries.get(queue).into_iter().flatten().flatten();
+        let is_for = |one: &&Delivery| is_for(&one.encoded, name);
+        let others = kept.clone().filter(|one| !is_for(one));
+        group.passed.extend(others.map(|one| one.id));
         let is_new = |one: &&Delivery| {
-            !group.in_progress.contains(&one.id) && !group.settled.contains(&one.id)
+            is_for(one) && !group.in_progress.contains(&one.id) && !group.settled.contains(&one.id)
         };
         let chosen: Vec<Delivery> = kept.filter(is_new).take(count_max).cloned().collect();
         group.in_progress.extend(chosen.iter().map(|one| one.id));
@@ -240,8 +245,14 @@ impl ExecutionQueue for MemoryStores {
             .map(Vec::len)
             .sum::<usize>() as u64;
         let group = state.groups.get(&(queue.clone(), group.to_owned()));
-        let (in_progress, settled) = group.map_or((0, 0), |group| {
-            (group.in_progress.len() as u64, group.settled.len() as u64)
+        let (in_progress, settled, passed) = group.map_or((0, 0, 0), |group| {
+            let Group {
+                in_progress,
+                settled,
+                passed,
+                ..
+            } = group;
+            (in_progress.len(), settled.len() as u64, passed.len() as u64)
         });
         let dead_letters = state
             .dead_letters
@@ -249,8 +260,8 @@ impl ExecutionQueue for MemoryStores {
             .filter(|(_, letter)| letter.queue == *queue)
             .count();
         Ok(QueueDepth {
-            waiting: published - settled,
-            in_progress,
+            waiting: published - settled - passed,
+            in_progress: in_progress as u64,
             settled,
             dead_letters: dead_letters as u64,
         })

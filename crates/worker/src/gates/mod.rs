@@ -74,6 +74,7 @@ impl Gates {
     /// queues.
     pub(crate) fn seat(&self, settings: &Settings, queue: &QueueName) -> Option<Seat> {
         let Settings { port, group, .. } = settings;
+        let group = group.as_str();
         let room = self.0.as_ref()?.rooms.room(queue, group);
         Some(Seat::new(room, Arc::clone(port), queue, group))
     }
@@ -89,7 +90,7 @@ impl Gates {
     ) -> Result<Vec<Handed>, PortError> {
         let Settings { port, group, .. } = settings;
         let (Some(inner), Some(seat)) = (&self.0, seat) else {
-            let polled = port.poll(queue, group, count_max).await?;
+            let polled = port.poll(queue, group.as_str(), count_max).await?;
             return Ok(polled.into_iter().map(Handed::plain).collect());
         };
         let taker = Taker {
@@ -132,7 +133,7 @@ impl Gates {
         kind: OutcomeKind,
     ) {
         let Some(inner) = &self.0 else { return };
-        let (now, group) = (settings.now(), &settings.group);
+        let (now, group) = (settings.now(), settings.group.as_str());
         let all = inner.all();
         let Some(rules) = all.as_ref().and_then(|all| all.get(queue)) else {
             return;

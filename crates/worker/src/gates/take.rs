@@ -38,7 +38,7 @@ impl Drop for Reserved<'_> {
             queue,
             seat,
         } = self.taker;
-        inner.with_sluice(queue, &settings.group, |sluice| {
+        inner.with_sluice(queue, settings.group.as_str(), |sluice| {
             sluice.release(self.count, self.purpose);
         });
         seat.room.released.notify_one();
@@ -102,7 +102,7 @@ impl Taker<'_> {
         let (now, share) = (settings.now(), self.share());
         let next = self
             .inner
-            .with_sluice(self.queue, &settings.group, |sluice| {
+            .with_sluice(self.queue, settings.group.as_str(), |sluice| {
                 let next = sluice.next(rules, (now, Instant::now()), share, count_max);
                 if let Next::Poll(count, purpose) = next {
                     sluice.reserve(count, purpose);
@@ -131,7 +131,7 @@ impl Taker<'_> {
     /// it gets them by asking.
     fn share(&self) -> f64 {
         let Settings { port, group, .. } = self.settings;
-        let share = port.share(self.queue, group);
+        let share = port.share(self.queue, group.as_str());
         if share > 0.0 { share.min(1.0) } else { 1.0 }
     }
 
@@ -145,6 +145,7 @@ impl Taker<'_> {
     /// Takes up to so many whose turn it is; `None` when one has to look again.
     async fn work(&self, count: usize, news: &mut News) -> Result<Option<Vec<Handed>>, PortError> {
         let Settings { port, group, .. } = self.settings;
+        let group = group.as_str();
         let room = &self.seat.room;
         let look = room.look(self.terms(), count, Instant::now());
         self.seat.let_go(look.back);
@@ -179,7 +180,7 @@ impl Taker<'_> {
     /// These were handed out.
     fn started(&self, handed: &[Handed]) {
         if let Some(rules) = self.inner.said(self.queue) {
-            let group = &self.settings.group;
+            let group = self.settings.group.as_str();
             self.inner.with_sluice(self.queue, group, |sluice| {
                 sluice.started(&rules, room::started(handed));
             });
@@ -210,6 +211,7 @@ impl Taker<'_> {
         purpose: Purpose,
     ) -> Result<Option<Vec<Handed>>, PortError> {
         let Settings { port, group, .. } = self.settings;
+        let group = group.as_str();
         let polled = tokio::select! {
             biased;
             polled = port.poll(self.queue, group, count) => polled?,

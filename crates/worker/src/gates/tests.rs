@@ -248,7 +248,7 @@ async fn after_an_end(known: QueueRules, said: QueueRules, kind: OutcomeKind) ->
         .0
         .as_ref()
         .unwrap()
-        .with_sluice(&mail(), &settings.group, |sluice| {
+        .with_sluice(&mail(), settings.group.as_str(), |sluice| {
             let came = (Instant::now(), 1.0);
             sluice.came(&probing(), Purpose::Probe, vec![delivery(7)], came)
         });

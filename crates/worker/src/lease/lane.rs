@@ -90,7 +90,7 @@ impl LeaseLane {
         if !ids.is_empty() {
             self.settings
                 .port
-                .let_go(&self.name.queue, &self.name.group, ids);
+                .let_go(&self.name.queue, self.name.group.as_str(), ids);
         }
     }
 

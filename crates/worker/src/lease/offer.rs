@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use minutehand_model::limits::PAGE_BYTES_MAX;
-use minutehand_model::{QueueName, Task};
+use minutehand_model::{GroupName, QueueName, Task};
 use minutehand_ports::{DeliveryId, PortError};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -38,7 +38,7 @@ pub struct LeaseRequest {
     /// From which queue.
     pub queue: QueueName,
     /// For which worker group.
-    pub group: String,
+    pub group: GroupName,
     /// How many at most; fewer where they are large.
     pub count_max: usize,
     /// How long to wait for the first one, in milliseconds.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_model::QueueName;
 use minutehand_model::limits::LEASES_OF_CALL_MAX;
+use minutehand_model::{GroupName, QueueName};
 
 use super::leases::{Ends, Inner, Leases};
 use super::offer::LeaseError;
@@ -23,7 +23,7 @@ impl Leases {
     /// # Errors
     /// Too many groups, or a queue that does not answer; what is left is settled by whoever comes
     /// to it.
-    pub async fn sweep(&self, queue: QueueName, group: String) -> Result<usize, LeaseError> {
+    pub async fn sweep(&self, queue: QueueName, group: GroupName) -> Result<usize, LeaseError> {
         let inner = &self.0;
         if !inner.sweeps_alone && !inner.lanes.serves(&queue) {
             return Ok(0);
@@ -36,7 +36,7 @@ impl Leases {
         loop {
             let poll = settings
                 .port
-                .poll(queue, &lane.name.group, LEASES_OF_CALL_MAX);
+                .poll(queue, lane.name.group.as_str(), LEASES_OF_CALL_MAX);
             let polled = match tokio::time::timeout(LOOK, poll).await {
                 Ok(polled) => polled?,
                 Err(_) => Vec::new(),

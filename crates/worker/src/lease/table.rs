@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use minutehand_model::{QueueName, TaskKey, Timestamp};
+use minutehand_model::{GroupName, QueueName, TaskKey, Timestamp};
 use minutehand_ports::DeliveryId;
 
 use super::id::LeaseKey;
@@ -20,7 +20,7 @@ const EXPIRIES_MAX: usize = 10_000;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct LaneName {
     pub(crate) queue: QueueName,
-    pub(crate) group: String,
+    pub(crate) group: GroupName,
 }
 
 /// How much may be out on lease, and how many calls may wait for more.

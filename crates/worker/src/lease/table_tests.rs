@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use minutehand_model::{PartitionId, QueueName, TaskKey, Timestamp};
+use minutehand_model::{GroupName, PartitionId, QueueName, TaskKey, Timestamp};
 use minutehand_ports::DeliveryId;
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ fn queue(name: &str) -> QueueName {
 fn lane(group: &str) -> Arc<LaneName> {
     Arc::new(LaneName {
         queue: queue("mail"),
-        group: group.to_owned(),
+        group: GroupName::parse(group).unwrap(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use minutehand_model::{Command, Guarantee, Task, Timestamp};
+use minutehand_model::{Command, GroupName, Guarantee, Task, Timestamp};
 use minutehand_record::task;
 use minutehand_worker::{Handler, Places, Run, Verdict, WorkerError};
 use proptest::prelude::*;
@@ -157,6 +157,7 @@ async fn what_waits_for_a_busy_target_comes_again_as_the_same_attempt() {
         };
         let again = task::decode(&record.encoded).unwrap();
         assert_eq!((again.attempt, again.first_due.as_millis()), (2, NOW_MS));
+        assert_eq!(again.group, Some(GroupName::default()));
         assert!(
             again.due >= Timestamp::from_millis(NOW_MS + 10_000),
             "not at once"

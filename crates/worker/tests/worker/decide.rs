@@ -3,8 +3,8 @@
 use crate::support::{NOW_MS, PARTITION, task_named, with_origin};
 use minutehand_model::limits::{RESULT_BYTES_MAX, RETRY_DELAY_MS_MAX};
 use minutehand_model::{
-    Backoff, Chain, ChainedTask, Command, Guarantee, OutcomeKind, QueueName, RetryPolicy, Task,
-    Timestamp,
+    Backoff, Chain, ChainedTask, Command, GroupName, Guarantee, OutcomeKind, QueueName,
+    RetryPolicy, Task, Timestamp,
 };
 use minutehand_record::task;
 use minutehand_worker::{
@@ -19,6 +19,7 @@ fn decided(task: &Task, verdict: Verdict, at_ms: i64, random: u64) -> Decision {
         Ended {
             task,
             encoded: &encoded,
+            group: &GroupName::default(),
             partition: PARTITION,
             at,
             random,
@@ -128,8 +129,10 @@ fn a_retry_is_the_same_task_with_one_attempt_more() {
         Task {
             attempt: 3,
             due: Timestamp::from_millis(NOW_MS + 9_500),
+            group: Some(GroupName::default()),
             ..task
-        }
+        },
+        "of the group that it failed in"
     );
 }
 
@@ -177,8 +180,15 @@ fn a_dead_letter_says_what_and_why() {
             (Timestamp::from_millis(NOW_MS + 1), 3)
         );
         assert_eq!(
-            (letter.reason.as_str(), letter.encoded),
-            ("refused", task::encode(&task))
+            (letter.reason.as_str(), task::decode(&letter.encoded)),
+            (
+                "refused",
+                Ok(Task {
+                    group: Some(GroupName::default()),
+                    ..task.clone()
+                })
+            ),
+            "for the group that gave it up"
         );
     }
     let first = decided(&task_named("a"), Verdict::discard("gone"), NOW_MS, 0);

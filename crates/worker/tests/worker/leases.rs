@@ -22,7 +22,7 @@ fn leases(fake: &Arc<FakeQueue>) -> (Leases, watch::Sender<bool>) {
 fn request(count_max: usize) -> LeaseRequest {
     LeaseRequest {
         queue: queue(),
-        group: "default".to_owned(),
+        group: Default::default(),
         count_max,
         wait_ms: 60_000,
         visibility_ms: 30_000,

@@ -98,7 +98,7 @@ fn ready(process: &Process, settings: &Settings, queues: &[QueueName]) -> String
     let names: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
     let facts = [
         ("queues", names.join(", ")),
-        ("group", settings.worker.group.clone()),
+        ("group", settings.worker.group.to_string()),
         ("metrics", format!("{}/metrics", process.url())),
         ("kafka", settings.kafka.brokers.join(", ")),
     ];

@@ -14,9 +14,10 @@ use minutehand_cli::{DevArgs, Exit, Failure};
 use minutehand_http::{
     ApiConfig, IdSource, NamespacePolicy, RenderMetrics, Router, ServeLimits, Tokens,
 };
+use minutehand_model::GroupName;
 use minutehand_node::{Clock, SystemClock};
 use minutehand_standalone::{EmbeddedStore, Ended, Health, Scheduler};
-use minutehand_worker::{GROUP_DEFAULT, Leases};
+use minutehand_worker::Leases;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -142,7 +143,7 @@ fn router(scheduler: &Scheduler, tokens: Tokens, leases: Leases, metrics: Render
         leases: Some(leases),
         lease_places: None,
         metrics,
-        default_group: GROUP_DEFAULT.to_owned(),
+        default_group: GroupName::default(),
     })
 }
 

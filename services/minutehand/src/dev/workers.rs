@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use minutehand_model::QueueName;
+use minutehand_model::{GroupName, QueueName};
 use minutehand_node::{Clock, SystemClock};
 use minutehand_ports::ExecutionQueue;
 use minutehand_standalone::EmbeddedStore;
 use minutehand_worker::{
-    GROUP_DEFAULT, Gates, GivenDues, Handler, Idleness, Leases, LeasesConfig, Places, Worker,
+    Gates, GivenDues, Handler, Idleness, Leases, LeasesConfig, Places, Worker,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -65,7 +65,7 @@ impl Shared {
         let left = Arc::downgrade(store);
         let left = move |queue: &QueueName| {
             if let Some(store) = left.upgrade() {
-                store.leave(queue, GROUP_DEFAULT);
+                store.leave(queue, GroupName::DEFAULT);
             }
         };
         let leases = LeasesConfig {
@@ -115,7 +115,7 @@ async fn run(
     let port: Arc<dyn ExecutionQueue> = store.clone();
     tokio::spawn(Arc::clone(&shared.observer).watch(
         Arc::clone(&port),
-        GROUP_DEFAULT.to_owned(),
+        GroupName::default(),
         shared.gates.clone(),
         shutdown.clone(),
     ));
@@ -172,7 +172,7 @@ async fn run(
             unserved = store.unserved_queues() => waiting.extend(unserved),
             Some(ended) = workers.join_next() => {
                 // While it was ending, more may have come that nobody was told of.
-                waiting.extend(ended_queue(ended).filter(|queue| store.has_waiting(queue, GROUP_DEFAULT)));
+                waiting.extend(ended_queue(ended).filter(|queue| store.has_waiting(queue, GroupName::DEFAULT)));
             }
             _ = let_in.tick() => {
                 waiting.extend(paused.extract_if(.., |queue| hands_out(queue)));

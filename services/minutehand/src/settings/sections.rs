@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use minutehand_cli::{Exit, Failure};
 use minutehand_http::TlsFiles;
 use minutehand_model::time::DAY_MS;
-use minutehand_model::{Namespace, QueueName};
+use minutehand_model::{GroupName, Namespace, QueueName};
 use minutehand_settings::{Secret, both_or_none};
-use minutehand_worker::{DeadLetterHook, GROUP_DEFAULT, HistoryPolicy, HookUrl, ResultTopic};
+use minutehand_worker::{DeadLetterHook, HistoryPolicy, HookUrl, ResultTopic};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -144,7 +144,8 @@ pub(crate) struct WorkerConfig {
     /// The queues it serves; `dev` serves all.
     pub(crate) queues: Vec<QueueName>,
     /// The worker group.
-    pub(crate) group: String,
+    #[schemars(with = "String")]
+    pub(crate) group: GroupName,
     /// Runs in progress at once, of each queue.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub(crate) concurrency: usize,
@@ -217,7 +218,7 @@ impl Default for WorkerConfig {
         WorkerConfig {
             listen: loopback(8082),
             queues: Vec::new(),
-            group: GROUP_DEFAULT.to_owned(),
+            group: GroupName::default(),
             concurrency: 256,
             concurrency_total: 4_096,
             run_timeout_ms: 3_600_000,
