@@ -1,0 +1,1 @@
+"""One partition over two or three regions. See ../README.md."""
