@@ -106,7 +106,7 @@ const CHECKS: &[(Missing, Check)] = &[
     ),
     (
         Missing {
-            what: "python3, to run an example",
+            what: "python3, to run an example and the models of the protocol",
             packages: &["python3"],
         },
         |_| is_on_path("python3"),

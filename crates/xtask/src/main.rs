@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use minutehand_xtask::{
-    FuzzOptions, PackageOptions, Selection, Tree, UpOptions, deploy_check, fuzz, house,
-    make_clients, package, print_figures, root, run_down, run_lab, run_rig, run_tests, run_up,
+    FuzzOptions, PackageOptions, Selection, Tree, UpOptions, check_models, deploy_check, fuzz,
+    house, make_clients, package, print_figures, root, run_down, run_lab, run_rig, run_tests,
+    run_up,
 };
 
 const HELP: &str = "\
@@ -13,7 +14,7 @@ The project's own commands:
 
   cargo xtask test [--quick] [--embedded]
                              everything: prerequisites, formatting, lints, house rules, tests with real servers, wasm,
-                             dependencies, documentation, fuzzing, clients in other languages
+                             dependencies, documentation, fuzzing, models of the protocol, clients in other languages
                 --quick      without what comes after the tests
                 --embedded   without the adapters of the cluster: needs Rust, gcc and make alone
   cargo xtask tidy           the house rules alone; `house` is the same
@@ -24,6 +25,7 @@ The project's own commands:
                              whatever reads bytes of others, under libFuzzer, a minute each
 
   cargo xtask clients        clients in Python, TypeScript, Java and Go: made from schema/openapi.json, compiled, and used by a program
+  cargo xtask models         the protocol as executable models: random histories, and every rule broken once
   cargo xtask deploy-check   alerts, dashboards, compose file and Helm chart, by promtool, helm and others that must be installed
 
   cargo xtask package [--out DIR] [--program PATH]
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
             Err(error) => misunderstood(&error),
         },
         ["clients"] => ended(make_clients().map(drop)),
+        ["models"] => ended(check_models().map(drop)),
         ["rig", ..] => run_rig(&given),
         ["bench", "cluster", ..] | ["torture", ..] => run_lab(&given),
         ["test", words @ ..] => match Selection::parse(words) {

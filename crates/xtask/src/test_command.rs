@@ -10,7 +10,8 @@ use minutehand_testkit::{Available, Missing, with_causes};
 use crate::cargo::{plain_cargo, run, run_watched};
 use crate::fuzz_command::{FuzzOptions, fuzz};
 use crate::{
-    Finding, Tally, Tree, Workspace, cargo_deny, house, make_clients, print_figures, pure, root,
+    Finding, Tally, Tree, Workspace, cargo_deny, check_models, house, make_clients, print_figures,
+    pure, root,
 };
 
 /// The target that has no clock, no files, no sockets and no threads.
@@ -148,6 +149,11 @@ const GROUPS: &[Group] = &[
     Group {
         title: "fuzzing",
         run: fuzzing,
+        ..PLAIN
+    },
+    Group {
+        title: "models of the protocol",
+        run: models,
         ..PLAIN
     },
     Group {
@@ -375,6 +381,18 @@ fn fuzzing(task: &Task, report: &mut Report) -> Result<(), String> {
         return Ok(());
     }
     report.tally.passed += fuzz(&FuzzOptions::default())?;
+    Ok(())
+}
+
+/// Each mode counts as a test, and each broken rule.
+fn models(task: &Task, report: &mut Report) -> Result<(), String> {
+    if task.selection.is_embedded {
+        report
+            .notes
+            .push("left out: the models need Python".to_owned());
+        return Ok(());
+    }
+    report.tally.passed += check_models()?;
     Ok(())
 }
 
