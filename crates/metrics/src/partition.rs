@@ -40,13 +40,9 @@ pub struct PartitionStanding {
     pub memory_bytes: u64,
 }
 
-/// The handle of one partition.
+/// A gauge for each part of a standing.
 #[derive(Clone, Debug)]
-pub struct PartitionMetrics {
-    ticks: Counter,
-    tick: Histogram,
-    publications: Counter,
-    publish_lateness: ByWord<Histogram>,
+struct StandingGauges {
     applied: Gauge,
     log_end: Gauge,
     replay_distance: Gauge,
@@ -58,6 +54,51 @@ pub struct PartitionMetrics {
     backlog_tasks: Gauge,
     backlog_oldest: Gauge,
     memory_bytes: Gauge,
+}
+
+impl StandingGauges {
+    fn new(partition: &str) -> StandingGauges {
+        let only = [partition];
+        StandingGauges {
+            applied: APPLIED.gauge(&only),
+            log_end: LOG_END.gauge(&only),
+            replay_distance: REPLAY_DISTANCE.gauge(&only),
+            frontier_lag: FRONTIER_LAG.gauge(&only),
+            clock_behind: CLOCK_BEHIND.gauge(&only),
+            near_tasks: NEAR_TASKS.gauge(&only),
+            near_bytes: NEAR_BYTES.gauge(&only),
+            pending_entries: PENDING_ENTRIES.gauge(&only),
+            backlog_tasks: BACKLOG_TASKS.gauge(&only),
+            backlog_oldest: BACKLOG_OLDEST.gauge(&only),
+            memory_bytes: MEMORY_BYTES.gauge(&only),
+        }
+    }
+
+    fn set(&self, standing: &PartitionStanding) {
+        self.applied.set(standing.applied as f64);
+        self.log_end.set(standing.log_end as f64);
+        self.replay_distance.set(standing.replay_distance as f64);
+        self.frontier_lag
+            .set(standing.frontier_lag_seconds.max(0.0));
+        self.clock_behind
+            .set(standing.clock_behind_seconds.max(0.0));
+        self.near_tasks.set(standing.near_tasks as f64);
+        self.near_bytes.set(standing.near_bytes as f64);
+        self.pending_entries.set(standing.pending_entries as f64);
+        self.backlog_tasks.set(standing.backlog_tasks as f64);
+        self.backlog_oldest.set(standing.backlog_oldest_seconds);
+        self.memory_bytes.set(standing.memory_bytes as f64);
+    }
+}
+
+/// The handle of one partition.
+#[derive(Clone, Debug)]
+pub struct PartitionMetrics {
+    ticks: Counter,
+    tick: Histogram,
+    publications: Counter,
+    publish_lateness: ByWord<Histogram>,
+    standing: StandingGauges,
     phase: ByWord<Gauge>,
     set_aside: Counter,
     panics: Counter,
@@ -79,17 +120,7 @@ impl PartitionMetrics {
             publish_lateness: ByWord::of(&PUBLISH_LATENESS, |word| {
                 PUBLISH_LATENESS.histogram(&[&number, word])
             }),
-            applied: APPLIED.gauge(&only),
-            log_end: LOG_END.gauge(&only),
-            replay_distance: REPLAY_DISTANCE.gauge(&only),
-            frontier_lag: FRONTIER_LAG.gauge(&only),
-            clock_behind: CLOCK_BEHIND.gauge(&only),
-            near_tasks: NEAR_TASKS.gauge(&only),
-            near_bytes: NEAR_BYTES.gauge(&only),
-            pending_entries: PENDING_ENTRIES.gauge(&only),
-            backlog_tasks: BACKLOG_TASKS.gauge(&only),
-            backlog_oldest: BACKLOG_OLDEST.gauge(&only),
-            memory_bytes: MEMORY_BYTES.gauge(&only),
+            standing: StandingGauges::new(&number),
             phase: ByWord::of(&PHASE_IS, |word| PHASE_IS.gauge(&[&number, word])),
             set_aside: SET_ASIDE.counter(&only),
             panics: OWNER_PANICS.counter(&only),
@@ -144,19 +175,7 @@ impl PartitionMetrics {
 
     /// The partition stands here.
     pub fn stands(&self, standing: &PartitionStanding) {
-        self.applied.set(standing.applied as f64);
-        self.log_end.set(standing.log_end as f64);
-        self.replay_distance.set(standing.replay_distance as f64);
-        self.frontier_lag
-            .set(standing.frontier_lag_seconds.max(0.0));
-        self.clock_behind
-            .set(standing.clock_behind_seconds.max(0.0));
-        self.near_tasks.set(standing.near_tasks as f64);
-        self.near_bytes.set(standing.near_bytes as f64);
-        self.pending_entries.set(standing.pending_entries as f64);
-        self.backlog_tasks.set(standing.backlog_tasks as f64);
-        self.backlog_oldest.set(standing.backlog_oldest_seconds);
-        self.memory_bytes.set(standing.memory_bytes as f64);
+        self.standing.set(standing);
     }
 
     /// The partition entered a phase.
