@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use minutehand_api::{Duration, ProblemKind, QueueAction, ScheduleAction, parse_queue, routes};
+use minutehand_api::{Duration, QueueAction, ScheduleAction, parse_queue, routes};
 use minutehand_model::{Choice, Namespace, OrderKey, Timestamp};
 use minutehand_node::InvalidField;
 
 use crate::api::Api;
-use crate::bearer::Bearer;
+use crate::bearer::{Bearer, grant_for, refuse_beyond, refuse_read_only, refuse_restricted};
 use crate::problem::Problem;
 use crate::tokens::{Grant, Tokens};
 
@@ -66,55 +66,6 @@ fn is_read(method: &Method) -> bool {
 /// What the bearer of a request's token may do.
 pub(crate) fn grant(tokens: &Tokens, headers: &HeaderMap) -> Result<Grant, Problem> {
     grant_for(tokens, headers.get(header::AUTHORIZATION))
-}
-
-/// The same of its header `Authorization`.
-pub(crate) fn grant_for(tokens: &Tokens, given: Option<&HeaderValue>) -> Result<Grant, Problem> {
-    if tokens.is_empty() {
-        return Ok(Grant::unrestricted("anonymous"));
-    }
-    let refused = |detail: &str| Problem::new(ProblemKind::Unauthorized, detail);
-    let given = given.ok_or_else(|| refused("send the header Authorization: Bearer TOKEN"))?;
-    let token = given.to_str().ok().and_then(|text| text.split_once(' '));
-    let token = token
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim());
-    let token = token.ok_or_else(|| refused("the Authorization header is not Bearer TOKEN"))?;
-    tokens
-        .grant(token)
-        .ok_or_else(|| refused("the token is not known"))
-}
-
-/// Refuses a change to who may only ask.
-pub(crate) fn refuse_read_only(grant: &Grant) -> Result<(), Problem> {
-    if grant.read_only {
-        let detail = format!("the token of {} is read-only", grant.name);
-        return Err(Problem::forbidden(detail));
-    }
-    Ok(())
-}
-
-/// Refuses what is about a namespace to who may not use it.
-pub(crate) fn refuse_beyond(grant: &Grant, namespace: &Namespace) -> Result<(), Problem> {
-    if !grant.allows(namespace) {
-        return Err(Problem::forbidden(format!(
-            "the token of {} does not cover namespace {namespace}",
-            grant.name
-        )));
-    }
-    Ok(())
-}
-
-/// Refuses what is about all namespaces to who may use some alone.
-pub(crate) fn refuse_restricted(grant: &Grant) -> Result<(), Problem> {
-    if grant.namespaces.is_some() {
-        let detail = format!(
-            "the token of {} is restricted to namespaces; this is about all of them",
-            grant.name
-        );
-        return Err(Problem::forbidden(detail));
-    }
-    Ok(())
 }
 
 fn bearer_of(parts: &Parts, api: &Api, namespace: Option<Namespace>) -> Bearer {
