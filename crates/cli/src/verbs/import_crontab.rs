@@ -79,9 +79,9 @@ pub(super) async fn run(
     let mut refused: Vec<RefusedLine> = files.iter().flat_map(refused_lines).collect();
     let lines = refused.len() + files.iter().map(|file| file.lines.len()).sum::<usize>();
     refused.append(&mut import.refused);
-    // An empty table says that there are no lines.
-    let has_no_lines = result.is_ok() && (json || refused.is_empty());
-    if has_no_lines || !import.rows.is_empty() {
+    // An empty table says that there are no lines: not where all were refused, or it went wrong.
+    let may_be_empty = result.is_ok() && (json || refused.is_empty());
+    if may_be_empty || !import.rows.is_empty() {
         print(&import.rows, import.now, console, json)?;
     }
     tell_refused(&refused, console, json)?;
