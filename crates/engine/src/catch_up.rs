@@ -7,12 +7,13 @@
 //! and the backlog follows with what room the ticks leave it, at least half of each, at most the
 //! configured rate. Each of the two goes in order of (due time, offset).
 //!
-//! Schedules stay with F: a schedule decides its occurrences one after the other, and its misfire
-//! policy bounds them.
+//! Of what schedules owe the same is true; it has a cursor of its own (`owed.rs`). The two backlogs
+//! share the room and the rate.
 
 use minutehand_model::{Frontier, Phase, Place, Timestamp};
 
 use crate::fact::{StoredFact, flag};
+use crate::owed::Room;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
 use crate::rules::Rules;
@@ -21,7 +22,7 @@ use crate::schedule::Outbox;
 /// Most stretches of the backlog; then F does not leave more behind.
 const STRETCHES_MAX: usize = 16;
 /// Where the rate is bounded, the backlog is served in portions of this many milliseconds.
-const PORTION_MS: i64 = 50;
+const PORTION_MS: u64 = 50;
 /// How often the backlog in memory is looked through for what is not in the timetable, in
 /// milliseconds; more seldom when it is so long that looking through it would cost more than a
 /// hundredth of the time.
@@ -31,17 +32,23 @@ const LOOKED_THROUGH_PER_MS: i64 = 200;
 impl<R: Rules> Partition<R> {
     /// Leaves behind what is too late, if anything is.
     pub(crate) fn leave_behind(&mut self) {
+        if self.config.catch_up_after_ms > 0
+            && self.phase() == Phase::Owning
+            && self.knows_the_time()
+        {
+            self.leave_late_schedules();
+            self.leave_late_tasks();
+        }
+    }
+
+    fn leave_late_tasks(&mut self) {
         let is_any_late = self.is_late(self.coverage.loaded())
             || self
                 .due
                 .on_time
                 .wake_at([0; 3], Timestamp::MAX)
                 .is_some_and(|due| self.is_late(due));
-        if self.phase() != Phase::Owning
-            || !is_any_late
-            || !self.may_leave_behind()
-            || !self.knows_the_time()
-        {
+        if !is_any_late || !self.may_leave_behind() {
             return;
         }
         let through = self.leave_behind_now();
@@ -92,18 +99,24 @@ impl<R: Rules> Partition<R> {
         self.now.millis_since(due) > self.config.catch_up_after_ms
     }
 
+    /// Whether tasks may be left behind.
     pub(crate) fn may_leave_behind(&self) -> bool {
         self.config.catch_up_after_ms > 0
             && self.frontier.gaps.is_empty()
             && self.frontier.backlog.len() < STRETCHES_MAX
     }
 
-    /// Leaves behind what is late, up to the answer. Half of the time that is allowed stays with F:
-    /// otherwise the next stretch would follow at once.
+    /// Leaves the tasks behind that are late, up to the answer.
     pub(crate) fn leave_behind_now(&mut self) -> Place {
-        let through = Place::end_of(self.now.plus_millis(-self.config.catch_up_after_ms / 2));
+        let through = self.late_through();
         self.frontier.leave_behind(through);
         through
+    }
+
+    /// Where what is left behind ends. Half of the time that is allowed stays with F: otherwise more
+    /// would be left behind at once.
+    pub(crate) fn late_through(&self) -> Place {
+        Place::end_of(self.now.plus_millis(-self.config.catch_up_after_ms / 2))
     }
 
     /// The due times, from and until, at which the backlog may still owe something. What is due
@@ -158,30 +171,40 @@ impl<R: Rules> Partition<R> {
             .min(Place::end_of(self.coverage.loaded_whole().plus_millis(-1)))
     }
 
-    /// When the backlog may publish what it has within its limit; `None` when that is nothing.
+    /// When the backlogs may publish what they have within their limits; `None` when that is nothing.
     pub(crate) fn catch_up_at(&self) -> Option<Timestamp> {
-        if !self.due.behind.reaches(self.catch_up_limit()) {
+        if !self.due.behind.reaches(self.catch_up_limit()) && !self.owes_any() {
             return None;
         }
         let rate = self.config.catch_up_rate_per_s;
-        Some(match rate {
-            0 => Timestamp::MIN,
-            _ => self
-                .due
-                .caught_up_at
-                .plus_millis(PORTION_MS.max(1_000_u64.div_ceil(rate) as i64)),
-        })
+        if rate == 0 {
+            return Some(Timestamp::MIN);
+        }
+        // A portion is no larger than a tick, or the rate would not be reached.
+        let tick_ms = self.config.tick_publications_max as u64 * 1_000 / rate;
+        let portion_ms = tick_ms.min(PORTION_MS).max(1_000_u64.div_ceil(rate));
+        Some(self.due.caught_up_at.plus_millis(portion_ms as i64))
     }
 
-    /// Takes from the backlog what the tick has room for.
-    pub(crate) fn take_backlog(&mut self, bytes_taken: usize, outbox: &mut Outbox) {
-        let room = self
-            .config
-            .tick_publications_max
-            .saturating_sub(outbox.publications.len());
-        let count_max = room.min(self.allowance());
-        // F may have used up the bytes of a tick; half of them are the backlog's all the same.
-        let (mut count, mut bytes) = (0, bytes_taken.min(self.config.tick_bytes_max / 2));
+    /// What a tick has left for the backlogs. F may have used up its bytes; half of them are the
+    /// backlogs' all the same.
+    pub(crate) fn room_behind(&self, bytes_taken: usize, outbox: &Outbox) -> Room {
+        let left = self.config.tick_publications_max;
+        let left = left.saturating_sub(outbox.publications.len());
+        let bytes_max = self.config.tick_bytes_max;
+        Room {
+            count: left.min(self.allowance()),
+            bytes: bytes_max - bytes_taken.min(bytes_max / 2),
+        }
+    }
+
+    /// Takes from the backlog of tasks what there is room for.
+    pub(crate) fn take_backlog(&mut self, room: Room, outbox: &mut Outbox) {
+        let left = self.config.tick_publications_max;
+        let count_max = left
+            .saturating_sub(outbox.publications.len())
+            .min(room.count);
+        let (mut count, mut bytes) = (0, 0);
         while self.phase() != Phase::Replaying
             && let Some(stretch) = self.frontier.backlog.first().copied()
         {
@@ -189,7 +212,7 @@ impl<R: Rules> Partition<R> {
             let mut passing = Vec::new();
             let (mut reached, mut last) = (limit, stretch.after);
             loop {
-                if count >= count_max || bytes >= self.config.tick_bytes_max {
+                if count >= count_max || bytes >= room.bytes {
                     if self.due.behind.peek().is_some_and(|place| place <= limit) {
                         reached = last;
                     }
@@ -217,6 +240,7 @@ impl<R: Rules> Partition<R> {
 
     /// Stretches in which nothing lies any more are over.
     pub(crate) fn pass_empty_backlog(&mut self) {
+        self.note_what_is_owed();
         while self.phase() != Phase::Replaying
             && let Some(stretch) = self.frontier.backlog.first().copied()
             && stretch.through <= self.catch_up_limit()
@@ -235,6 +259,9 @@ impl<R: Rules> Partition<R> {
         let mut frontier = self.frontier.clone();
         if self.breaks(PlantedBug::BacklogUnsaved) {
             frontier.backlog.clear();
+        }
+        if self.breaks(PlantedBug::OwedUnsaved) {
+            frontier.owed_after = None;
         }
         frontier
     }

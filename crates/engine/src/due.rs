@@ -11,8 +11,10 @@ pub(crate) struct DueTasks {
     pub(crate) on_time: CalendarQueue,
     /// The tasks of the backlog that are in memory.
     pub(crate) behind: CalendarQueue,
-    /// When the backlog last published something.
+    /// When one of the backlogs last published something.
     pub(crate) caught_up_at: Timestamp,
+    /// What schedules owe had the larger half of their room last.
+    pub(crate) owed_had_turn: bool,
     /// When what is behind is next looked through for what the timetable does not have.
     pub(crate) looked_through_at: Timestamp,
 }
@@ -25,6 +27,7 @@ impl Default for DueTasks {
             on_time,
             behind,
             caught_up_at,
+            owed_had_turn: false,
             looked_through_at,
         }
     }

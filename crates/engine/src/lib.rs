@@ -37,6 +37,7 @@ mod minutes;
 mod moves;
 mod narrow;
 mod outgoing;
+mod owed;
 mod ownership;
 mod page;
 mod partition;

@@ -384,7 +384,8 @@ impl<R: Rules> Partition<R> {
 
     /// When a minute can be closed although nothing else happens: F comes there by itself.
     pub(crate) fn minute_closes_at(&self) -> Option<Timestamp> {
-        let is_held_back = !self.frontier.backlog.is_empty() || self.phase() == Phase::Replaying;
+        let is_behind = !self.frontier.backlog.is_empty() || self.frontier.owed_after.is_some();
+        let is_held_back = is_behind || self.phase() == Phase::Replaying;
         if is_held_back || !self.config.ledger {
             return None;
         }

@@ -274,6 +274,7 @@ impl<R: Rules> Partition<R> {
         // F may stand ahead of the clock: this one went back, or the predecessor's ran ahead.
         self.frontier
             .open_gap(Place::end_of(self.now), self.log.applied());
+        self.schedules.frontier_is(&self.frontier);
         if self.has_sent_last_tick() {
             self.act_on_hand_over();
             return;

@@ -108,6 +108,10 @@ planted_bugs! {
     BacklogForgets = "backlog-forgets",
     /// The backlog overtakes what is being moved.
     BacklogUnheld = "backlog-unheld",
+    /// The checkpoint does not say that schedules owe something.
+    OwedUnsaved = "owed-unsaved",
+    /// A schedule does not note how far it has come, while others owe something.
+    OwedUnnoted = "owed-unnoted",
     /// A block of what is near holds what is far as well, which nobody reads again.
     MixedBlocks = "mixed-blocks",
     /// A write that is sent again says of what has run meanwhile that it does not run.

@@ -73,6 +73,8 @@ pub struct Status {
     pub pending_entries: usize,
     /// Tasks in memory that F has left behind.
     pub backlog_tasks: usize,
+    /// Schedules that owe occurrences which F has left behind.
+    pub backlog_schedules: usize,
     /// When the oldest of what F has left behind is due, in memory or not; `None` when nothing is.
     pub backlog_oldest: Option<Timestamp>,
     /// Whether more of it waits in the timetable, and is not counted.
@@ -105,6 +107,7 @@ impl<R: Rules> Partition<R> {
             near_bytes: self.tasks.near_bytes(),
             pending_entries: self.writes.pending().len(),
             backlog_tasks: self.due.behind.len(),
+            backlog_schedules: self.schedules.behind(),
             backlog_oldest: self.backlog_oldest(),
             backlog_is_partly_unread: self.coverage.has_unread(),
             memory_bytes: self.memory().total(),
@@ -121,7 +124,9 @@ impl<R: Rules> Partition<R> {
 
     /// When the oldest of what F has left behind is due; the beginning of time is no such time.
     fn backlog_oldest(&self) -> Option<Timestamp> {
-        let oldest = self.frontier.backlog.first()?.after.due;
+        let tasks = self.frontier.backlog.first();
+        let tasks = tasks.map(|stretch| stretch.after.due);
+        let oldest = tasks.into_iter().chain(self.owed_oldest()).min()?;
         (oldest > Timestamp::MIN).then_some(oldest)
     }
 

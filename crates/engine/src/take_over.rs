@@ -36,6 +36,7 @@ impl<R: Rules> Partition<R> {
         }
         let checkpoint = checkpoint.unwrap_or(Checkpoint::START);
         self.frontier = checkpoint.frontier.clone();
+        self.schedules.frontier_is(&self.frontier);
         self.coverage.forget_up_to(checkpoint.remembered_from);
         let from = prepared_from.map_or(checkpoint.replay_from, |prepared_from| {
             prepared_from.min(checkpoint.replay_from)
@@ -52,7 +53,8 @@ impl<R: Rules> Partition<R> {
     /// the dedupe window is remembered. What is left behind itself stays unread for now.
     fn plan_reading(&mut self) {
         let minute_after = |due: Timestamp| due.floor_to_minute().plus_millis(MINUTE_MS);
-        let (floor, front) = (self.frontier.floor().due, self.frontier.front().due);
+        let floor = self.frontier.floor_of_tasks().due;
+        let front = self.frontier.front().due;
         self.coverage.begin_at(self.first_bucket_needed(floor));
         if !self.frontier.gaps.is_empty() {
             return;

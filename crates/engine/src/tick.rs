@@ -7,6 +7,7 @@ use minutehand_model::{
 
 use crate::effect::{Effect, Occurrences};
 use crate::fact::{StoredFact, TAKEN_LATE_MS_MAX, flag};
+use crate::owed::SILENT_DECISIONS_MAX;
 use crate::partition::Partition;
 use crate::planted::PlantedBug;
 use crate::rules::Rules;
@@ -16,9 +17,6 @@ use crate::task_store::TaskIndex;
 /// Facts that are passed step by step: few enough to stay in the nearest caches from one step to
 /// the next.
 const PASSED_TOGETHER: usize = 256;
-/// Occurrences in one tick of which nothing is published: left out by a policy, or made to wait.
-/// They take no execution's place, so that what is due is not kept behind them one tick each.
-const SILENT_DECISIONS_MAX: usize = 4_096;
 
 impl<R: Rules> Partition<R> {
     /// Builds and sends a tick, if none is under way and there is a reason for one.
@@ -90,8 +88,7 @@ impl<R: Rules> Partition<R> {
             // What may wait for company is due already, and must not be passed.
             Place::end_of(first.due.plus_millis(-1))
         });
-        self.frontier
-            .advance(self.frontier_limit().min(before_first));
+        self.advance_front(self.frontier_limit().min(before_first));
         self.pass_empty_backlog();
     }
 
@@ -111,7 +108,12 @@ impl<R: Rules> Partition<R> {
         let task = self.due.on_time.wake_at(delay_ms, limit);
         let schedule = self.schedules.peek().map(|place| place.due);
         task.into_iter()
-            .chain(schedule.filter(|due| *due <= limit))
+            .chain(
+                schedule
+                    .into_iter()
+                    .chain(self.owed_ahead())
+                    .filter(|due| *due <= limit),
+            )
             .chain(self.catch_up_at())
             .chain(self.schedules.alarm_at())
             .min()
@@ -154,6 +156,9 @@ impl<R: Rules> Partition<R> {
         self.take_late(&mut outbox);
         let limit = self.frontier_limit();
         let (frontier, bytes) = self.take_due(limit, bytes_decided, &mut outbox);
+        self.advance_front(frontier);
+        let room = self.room_behind(bytes, &outbox);
+        let room = self.take_owed(room, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
         let count = outbox.publications.len();
         if self.phase() != Phase::Replaying {
@@ -164,8 +169,7 @@ impl<R: Rules> Partition<R> {
                 .run_backfills(self.now, occurrences_max, bytes_left, &mut outbox);
         }
         self.minutes.recurred(&outbox.publications[count..]);
-        self.frontier.advance(frontier);
-        self.take_backlog(bytes, &mut outbox);
+        self.take_backlog(room, &mut outbox);
         // A retry that was withheld has ended its run, and so started another.
         let started = self.schedules.take_outbox();
         self.minutes.recurred(&started.publications);
@@ -199,6 +203,11 @@ impl<R: Rules> Partition<R> {
         }
         self.holds.decisions_sent();
         self.send_tick(tick, outbox.occurrences);
+    }
+
+    fn advance_front(&mut self, reached: Place) {
+        self.frontier.advance(reached);
+        self.schedules.frontier_is(&self.frontier);
     }
 
     /// Everything that came late leaves in this tick: A passes it with this tick's checkpoint.
@@ -416,7 +425,7 @@ impl<R: Rules> Partition<R> {
         let committed = self.ticker.committed();
         let needed_from = committed
             .remembered_from
-            .min(committed.frontier.floor().due);
+            .min(committed.frontier.floor_of_tasks().due);
         // By the log's clock as well: this owner's may run hours ahead, and its successor needs the
         // buckets.
         let needed_from = needed_from.min(self.log.time());

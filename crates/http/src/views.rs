@@ -234,6 +234,7 @@ pub(crate) fn partition(view: &PartitionView) -> api::Partition {
         near_bytes: status.near_bytes,
         pending_entries: status.pending_entries,
         backlog_tasks: status.backlog_tasks,
+        backlog_schedules: status.backlog_schedules,
         backlog_is_partly_unread: status.backlog_is_partly_unread,
         backlog_oldest: status.backlog_oldest.and_then(shown),
         memory_bytes: status.memory_bytes,

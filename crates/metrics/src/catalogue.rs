@@ -223,7 +223,10 @@ metrics! {
     /// Tasks in memory that were missed and are caught up with. More may wait in the timetable for
     /// their turn.
     BACKLOG_TASKS = Gauge "minutehand_backlog_tasks" Count [PARTITION];
-    /// How late the oldest task is that is caught up with; 0 when none is.
+    /// Schedules with occurrences that were missed and are caught up with. One that is behind has its
+    /// next times after them.
+    BACKLOG_SCHEDULES = Gauge "minutehand_backlog_schedules" Count [PARTITION];
+    /// How late the oldest task or occurrence is that is caught up with; 0 when none is.
     BACKLOG_OLDEST = Gauge "minutehand_backlog_oldest_seconds" Seconds [PARTITION];
     /// The memory that the partition takes, about. Near its budget commands wait in the log.
     MEMORY_BYTES = Gauge "minutehand_memory_bytes" Bytes [PARTITION];

@@ -6,9 +6,10 @@ use metrics::{Counter, Gauge, Histogram};
 use minutehand_model::{Phase, Precision, ScheduleStatus};
 
 use crate::catalogue::{
-    APPLIED, BACKLOG_OLDEST, BACKLOG_TASKS, CLOCK_BEHIND, CLOCK_DIFFERENCE, FRONTIER_LAG, LOG_END,
-    MEMORY_BYTES, NEAR_BYTES, NEAR_TASKS, OWNER_PANICS, PENDING_ENTRIES, PHASE_IS, PUBLICATIONS,
-    PUBLISH_LATENESS, QUARANTINED, REPLAY_DISTANCE, SCHEDULES, SET_ASIDE, TICK, TICKS,
+    APPLIED, BACKLOG_OLDEST, BACKLOG_SCHEDULES, BACKLOG_TASKS, CLOCK_BEHIND, CLOCK_DIFFERENCE,
+    FRONTIER_LAG, LOG_END, MEMORY_BYTES, NEAR_BYTES, NEAR_TASKS, OWNER_PANICS, PENDING_ENTRIES,
+    PHASE_IS, PUBLICATIONS, PUBLISH_LATENESS, QUARANTINED, REPLAY_DISTANCE, SCHEDULES, SET_ASIDE,
+    TICK, TICKS,
 };
 use crate::label::ByWord;
 
@@ -34,7 +35,9 @@ pub struct PartitionStanding {
     pub pending_entries: u64,
     /// Tasks in memory that are caught up with.
     pub backlog_tasks: u64,
-    /// How late the oldest task is that is caught up with, in seconds; 0 when none is.
+    /// Schedules with occurrences that are caught up with.
+    pub backlog_schedules: u64,
+    /// How late the oldest task or occurrence is that is caught up with, in seconds; 0 when none is.
     pub backlog_oldest_seconds: f64,
     /// The memory that the partition takes.
     pub memory_bytes: u64,
@@ -52,6 +55,7 @@ struct StandingGauges {
     near_bytes: Gauge,
     pending_entries: Gauge,
     backlog_tasks: Gauge,
+    backlog_schedules: Gauge,
     backlog_oldest: Gauge,
     memory_bytes: Gauge,
 }
@@ -69,6 +73,7 @@ impl StandingGauges {
             near_bytes: NEAR_BYTES.gauge(&only),
             pending_entries: PENDING_ENTRIES.gauge(&only),
             backlog_tasks: BACKLOG_TASKS.gauge(&only),
+            backlog_schedules: BACKLOG_SCHEDULES.gauge(&only),
             backlog_oldest: BACKLOG_OLDEST.gauge(&only),
             memory_bytes: MEMORY_BYTES.gauge(&only),
         }
@@ -86,6 +91,8 @@ impl StandingGauges {
         self.near_bytes.set(standing.near_bytes as f64);
         self.pending_entries.set(standing.pending_entries as f64);
         self.backlog_tasks.set(standing.backlog_tasks as f64);
+        self.backlog_schedules
+            .set(standing.backlog_schedules as f64);
         self.backlog_oldest.set(standing.backlog_oldest_seconds);
         self.memory_bytes.set(standing.memory_bytes as f64);
     }

@@ -114,8 +114,8 @@ impl Gap {
 }
 
 /// A stretch of time that F has left behind to be caught up with, so that what is on time need not
-/// wait: the tasks in it are still owed, whenever they were created. Occurrences of schedules are
-/// not: F decides them on its way.
+/// wait: the tasks in it are still owed, whenever they were created. What schedules owe has a cursor
+/// of its own ([`Frontier::owed_after`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
     /// Every task at or before this place has been published.
@@ -141,6 +141,10 @@ pub struct Frontier {
     pub gaps: Vec<Gap>,
     /// Disjoint stretches whose tasks are caught up with at a rate of their own, oldest first.
     pub backlog: Vec<Stretch>,
+    /// Set while schedules owe occurrences that the head has left behind: every occurrence at or
+    /// before it has been decided. How far beyond it a schedule has come stands in its own state
+    /// ([`crate::ScheduleState::decided_through`]); one that says nothing there has come no further.
+    pub owed_after: Option<Place>,
 }
 
 impl Default for Frontier {
@@ -155,16 +159,23 @@ impl Frontier {
         head: Place::START,
         gaps: Vec::new(),
         backlog: Vec::new(),
+        owed_after: None,
     };
 
     /// Whether a task at this place has been published (or decided against).
     pub fn has_passed(&self, place: Place) -> bool {
-        self.has_decided(place) && !self.is_behind(place)
+        self.has_come_past(place) && !self.is_behind(place)
     }
 
-    /// Whether an occurrence of a schedule at this place has been decided: the backlog holds none.
-    pub fn has_decided(&self, place: Place) -> bool {
+    /// Whether the front has come past this place: what is still owed there was left behind.
+    pub fn has_come_past(&self, place: Place) -> bool {
         place <= self.head && !self.gaps.iter().any(|gap| gap.owes(place))
+    }
+
+    /// Whether an occurrence at this place has been decided, of a schedule that does not say itself
+    /// how far it has come.
+    pub fn has_decided(&self, place: Place) -> bool {
+        self.has_come_past(place) && self.owed_after.is_none_or(|after| place <= after)
     }
 
     /// Whether a task at this place is part of the backlog.
@@ -180,6 +191,12 @@ impl Frontier {
 
     /// The place at or before which nothing is owed any more.
     pub fn floor(&self) -> Place {
+        let tasks = self.floor_of_tasks();
+        self.owed_after.map_or(tasks, |after| after.min(tasks))
+    }
+
+    /// The place at or before which no task is owed any more.
+    pub fn floor_of_tasks(&self) -> Place {
         let front = self.front();
         self.backlog
             .first()
@@ -200,6 +217,21 @@ impl Frontier {
                 through,
             }),
         }
+    }
+
+    /// Leaves behind what schedules owe beyond the head. Changes nothing about what is owed. Every
+    /// decision of a schedule that follows has to be noted in its state.
+    pub fn leave_owed(&mut self) {
+        self.owed_after.get_or_insert(self.head);
+    }
+
+    /// Of what schedules owe the oldest is at this place; `None`: the front has left nothing behind.
+    pub fn note_owed(&mut self, oldest: Option<Place>) {
+        let front = self.front();
+        self.owed_after = self.owed_after.zip(oldest).map(|(after, oldest)| {
+            let decided = oldest.preceding().unwrap_or(Place::START);
+            after.max(decided.min(front))
+        });
     }
 
     /// Every task of the backlog at or before `reached` has been published, or decided against.
@@ -386,7 +418,7 @@ mod tests {
         );
         assert!(
             frontier.has_decided(place(50, 1)),
-            "of schedules nothing is left behind"
+            "of schedules nothing is left behind by that"
         );
         assert_eq!(
             (frontier.floor().due, frontier.front().due),
@@ -409,6 +441,40 @@ mod tests {
             (passed(&frontier), frontier.backlog.len()),
             ((0..=130).collect(), 0)
         );
+    }
+
+    #[test]
+    fn what_schedules_owe_is_owed_until_none_of_them_is_behind() {
+        let mut frontier = Frontier {
+            head: end_of(10),
+            ..Frontier::START
+        };
+        frontier.leave_owed();
+        frontier.advance(end_of(100));
+        let decided = |frontier: &Frontier| {
+            let all = (0..200).filter(|due| frontier.has_decided(place(*due, 1)));
+            all.max()
+        };
+        assert_eq!(decided(&frontier), Some(10));
+        assert!(frontier.has_passed(place(100, 1)), "of tasks nothing is");
+        frontier.leave_owed();
+        frontier.note_owed(Some(place(40, 3)));
+        assert_eq!(
+            (frontier.owed_after, frontier.floor()),
+            (Some(place(40, 2)), place(40, 2))
+        );
+        frontier.note_owed(Some(place(20, 3)));
+        assert_eq!(
+            frontier.owed_after,
+            Some(place(40, 2)),
+            "it never goes back"
+        );
+        frontier.note_owed(Some(place(150, 3)));
+        assert_eq!(frontier.owed_after, Some(end_of(100)));
+        frontier.note_owed(None);
+        assert_eq!((frontier.owed_after, decided(&frontier)), (None, Some(100)));
+        frontier.note_owed(Some(place(40, 3)));
+        assert_eq!(frontier.owed_after, None, "what F has not left is not owed");
     }
 
     #[test]

@@ -291,6 +291,10 @@ pub struct ScheduleState {
     /// Revisions that still owe nominal times that F had passed when they were applied: number, and
     /// the nominal time after which.
     pub owed: VecDeque<(u64, Timestamp)>,
+    /// The due time, and the nominal time, of the last occurrence that was decided in their order:
+    /// noted while F has left behind what schedules owe ([`crate::Frontier::owed_after`]). Of what
+    /// [`ScheduleState::owed`] names it says nothing.
+    pub decided_through: Option<(Timestamp, Timestamp)>,
     /// Stretches in which it rested and that F has not passed, oldest first; the last one may last.
     pub rests: VecDeque<Rest>,
     /// The newest events, oldest first, at most [`SCHEDULE_EVENTS_MAX`].

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use minutehand_engine::Phase;
-use minutehand_model::{Epoch, Frontier, Gap, PartitionId, Stretch, Timestamp};
+use minutehand_model::{Epoch, Frontier, Gap, PartitionId, Place, Stretch, Timestamp};
 use minutehand_node::OwnerStatus;
 use minutehand_record::DecodeError;
 use minutehand_record::frontier::{GapMessage, PlaceMessage, StretchMessage};
@@ -89,6 +89,7 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
         head,
         gaps,
         backlog,
+        owed_after,
     } = &status.frontier;
     StatusMessage {
         owner: OwnerPart {
@@ -116,6 +117,8 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
         backlog: BacklogPart {
             stretches: backlog.iter().map(Into::into).collect(),
             tasks: status.backlog_tasks as u64,
+            schedules: status.backlog_schedules as u64,
+            owed_after: owed_after.map(Into::into),
             oldest_ms: status.backlog_oldest.map(Timestamp::as_millis),
             is_partly_unread: status.backlog_is_partly_unread,
         },
@@ -140,7 +143,12 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
         phase: *phase,
         epoch: Epoch(owner.epoch),
         applied: offset(progress.applied)?,
-        frontier: frontier(progress.head, progress.gaps, backlog.stretches)?,
+        frontier: frontier(
+            progress.head,
+            progress.gaps,
+            backlog.stretches,
+            backlog.owed_after,
+        )?,
         replay_from: offset(progress.replay_from)?,
         tick: progress.tick,
         set_aside: progress.set_aside,
@@ -150,6 +158,7 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
         near_bytes: size(WHAT, "near_bytes", memory.near_bytes)?,
         pending_entries: size(WHAT, "pending_entries", memory.pending_entries)?,
         backlog_tasks: size(WHAT, "backlog_tasks", backlog.tasks)?,
+        backlog_schedules: size(WHAT, "backlog_schedules", backlog.schedules)?,
         backlog_oldest: backlog.oldest_ms.map(Timestamp::from_millis),
         backlog_is_partly_unread: backlog.is_partly_unread,
         memory_bytes: size(WHAT, "memory_bytes", memory.memory_bytes)?,
@@ -164,6 +173,7 @@ fn frontier(
     head: Option<PlaceMessage>,
     gaps: Vec<GapMessage>,
     backlog: Vec<StretchMessage>,
+    owed_after: Option<PlaceMessage>,
 ) -> Result<Frontier, DecodeError> {
     let head = head.ok_or_else(|| fault(WHAT, "head is missing"))?;
     let gaps = gaps.into_iter().map(Gap::try_from);
@@ -172,5 +182,6 @@ fn frontier(
         head: head.try_into()?,
         gaps: gaps.collect::<Result<_, _>>()?,
         backlog: backlog.collect::<Result<_, _>>()?,
+        owed_after: owed_after.map(Place::try_from).transpose()?,
     })
 }

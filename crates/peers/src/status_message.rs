@@ -84,6 +84,10 @@ pub(crate) struct BacklogPart {
     pub(crate) oldest_ms: Option<i64>,
     #[prost(bool, tag = "17")]
     pub(crate) is_partly_unread: bool,
+    #[prost(message, optional, tag = "23")]
+    pub(crate) owed_after: Option<PlaceMessage>,
+    #[prost(uint64, tag = "24")]
+    pub(crate) schedules: u64,
 }
 
 /// What it has written down of its minutes.
@@ -114,7 +118,7 @@ impl Message for StatusMessage {
         match tag {
             4..=10 | 19 => self.progress.merge_field(tag, wire_type, buffer, context),
             11..=13 | 18 => self.memory.merge_field(tag, wire_type, buffer, context),
-            14..=17 => self.backlog.merge_field(tag, wire_type, buffer, context),
+            14..=17 | 23 | 24 => self.backlog.merge_field(tag, wire_type, buffer, context),
             21 | 22 => self.ledger.merge_field(tag, wire_type, buffer, context),
             // What it does not know either is passed over there.
             _ => self.owner.merge_field(tag, wire_type, buffer, context),
@@ -187,6 +191,10 @@ mod tests {
         closed_before_ms: Option<i64>,
         #[prost(uint64, tag = "22")]
         minutes_given_up: u64,
+        #[prost(message, optional, tag = "23")]
+        owed_after: Option<PlaceMessage>,
+        #[prost(uint64, tag = "24")]
+        backlog_schedules: u64,
         #[prost(uint64, tag = "900")]
         of_a_later_release: u64,
     }
@@ -223,6 +231,8 @@ mod tests {
             stop_reason: Some("20".to_owned()),
             closed_before_ms: Some(21),
             minutes_given_up: 22,
+            owed_after: Some(place(7).into()),
+            backlog_schedules: 24,
             of_a_later_release: 0,
         }
     }

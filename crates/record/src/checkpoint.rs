@@ -35,6 +35,8 @@ struct CheckpointMessage {
     tallies: Vec<TallyMessage>,
     #[prost(message, repeated, tag = "11")]
     supplements: Vec<TallyMessage>,
+    #[prost(message, optional, tag = "12")]
+    owed_after: Option<PlaceMessage>,
 }
 
 /// The bytes of a checkpoint.
@@ -52,6 +54,7 @@ pub fn encode(checkpoint: &Checkpoint) -> Bytes {
         closed_before: minutes.closed_before,
         tallies: minutes.tallies,
         supplements: minutes.supplements,
+        owed_after: checkpoint.frontier.owed_after.map(Into::into),
     })
 }
 
@@ -99,6 +102,7 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
             head,
             gaps,
             backlog,
+            owed_after: message.owed_after.map(Place::try_from).transpose()?,
         },
         replay_from,
         remembered_from: Timestamp::from_millis(message.remembered_from_ms),
@@ -140,6 +144,9 @@ mod tests {
 
     #[test]
     fn a_checkpoint_carries_its_backlog() {
+        let mut owing = with_backlog(Vec::new());
+        owing.frontier.owed_after = Some(stretch(10, 20).after);
+        assert_eq!(decode(&encode(&owing)).unwrap(), owing);
         let kept = with_backlog(vec![stretch(10, 20), stretch(20, 40), stretch(45, 90)]);
         assert_eq!(decode(&encode(&kept)).unwrap(), kept);
         for disordered in [

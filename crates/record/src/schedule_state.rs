@@ -41,6 +41,16 @@ struct ScheduleStateMessage {
     owed: Vec<RevisionTimeMessage>,
     #[prost(message, repeated, tag = "13")]
     rests: Vec<RestMessage>,
+    #[prost(message, optional, tag = "14")]
+    decided_through: Option<OccurrenceMessage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+struct OccurrenceMessage {
+    #[prost(sint64, tag = "1")]
+    due_ms: i64,
+    #[prost(sint64, tag = "2")]
+    nominal_ms: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -147,7 +157,15 @@ pub fn encode(state: &ScheduleState) -> Bytes {
         backfilled_at_ms: state.backfilled_at.map(Timestamp::as_millis),
         owed: state.owed.iter().map(of_revision).collect(),
         rests: state.rests.iter().map(rest_message).collect(),
+        decided_through: state.decided_through.map(occurrence_message),
     })
+}
+
+fn occurrence_message((due, nominal): (Timestamp, Timestamp)) -> OccurrenceMessage {
+    OccurrenceMessage {
+        due_ms: due.as_millis(),
+        nominal_ms: nominal.as_millis(),
+    }
 }
 
 fn run_message(run: &RunInProgress) -> RunMessage {
@@ -234,6 +252,7 @@ fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
         after: ms(message.after_ms),
         until: message.until_ms.map(ms),
     };
+    let occurrence = |message: OccurrenceMessage| (ms(message.due_ms), ms(message.nominal_ms));
     let event = |message: EventMessage| -> Result<ScheduleEvent, Fault> {
         Ok(ScheduleEvent {
             kind: event(message.kind)?,
@@ -267,6 +286,7 @@ fn state(message: ScheduleStateMessage) -> Result<ScheduleState, Fault> {
         switches: message.switches.into_iter().map(of_revision).collect(),
         owed: message.owed.into_iter().map(of_revision).collect(),
         rests: message.rests.into_iter().map(rest).collect(),
+        decided_through: message.decided_through.map(occurrence),
         events: message
             .events
             .into_iter()
@@ -294,4 +314,19 @@ fn run(message: RunMessage) -> Result<RunInProgress, Fault> {
         retry_due: message.retry_due_ms.map(ms),
         stop: message.stop.map(stop),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_says_how_far_its_schedule_has_come() {
+        let ms = Timestamp::from_millis;
+        let state = ScheduleState {
+            decided_through: Some((ms(20_500), ms(-20_000))),
+            ..ScheduleState::default()
+        };
+        assert_eq!(decode(&encode(&state)).unwrap(), state);
+    }
 }

@@ -210,6 +210,8 @@ pub struct TickEntry {
     pub head: Place,
     /// Stretches below F whose tasks are still owed.
     pub backlog: Vec<Stretch>,
+    /// Set while schedules owe what F has left behind: the place after which.
+    pub owed_after: Option<Place>,
     /// When the owner says it built the tick, by its own clock.
     pub published_at_ms: i64,
     /// The owner's clock as it was when the tick was built.
@@ -222,6 +224,19 @@ pub struct TickEntry {
     pub declared: usize,
     /// How many of them can be read.
     pub visible: usize,
+}
+
+impl TickEntry {
+    /// The place up to which all that schedules owe has been decided for certain, but for what a
+    /// revision owes that was read late; `None` while one is behind.
+    pub(crate) fn decided(&self) -> Option<Place> {
+        self.owed_after.is_none().then_some(self.head)
+    }
+
+    /// Whether what schedules owe up to a place has been decided for certain.
+    pub(crate) fn has_decided(&self, place: Place) -> bool {
+        self.decided().is_some_and(|decided| decided >= place)
+    }
 }
 
 /// A published execution.
@@ -339,6 +354,9 @@ pub struct Journal {
     /// How late an execution may be when nothing is wrong, in milliseconds; `None` when there were
     /// faults.
     pub healthy_lateness_ms: Option<i64>,
+    /// How late at most a task is out, once owners have settled, that was on time until then; `None`
+    /// where all goes in one order, oldest first.
+    pub on_time_ms: Option<i64>,
     /// How long owners remember what ran, in milliseconds.
     pub dedupe_window_ms: i64,
     /// How far an owner's clock may be from the sink's, in milliseconds; `None` where the sink has

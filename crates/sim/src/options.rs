@@ -202,6 +202,7 @@ fn draw_mix(rng: &mut Rng, running: &mut Rng) -> Mix {
         schedules: rng.below(7) as usize,
         schedule_changes_per_minute: rng.range(2, 20),
         restless: running.pick(&[0, 15, 15, 50]),
+        forgetful: 5,
         runs: RunMix::draw(running),
     }
 }

@@ -147,6 +147,10 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             far_and_crashing(setup, rng);
             lagging(setup, rng);
         }
+        PlantedBug::OwedUnsaved | PlantedBug::OwedUnnoted => {
+            far_and_crashing(setup, rng);
+            owing(setup, rng);
+        }
         PlantedBug::Dedupe => setup.mix.repeats = 25,
         PlantedBug::TornState | PlantedBug::RevisionOverlap | PlantedBug::StateReplayed => {
             schedules(setup)
@@ -160,7 +164,7 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
         PlantedBug::EndAny => {
             schedules(setup);
             setup.mix.schedule_changes_per_minute = 80;
-            setup.mix.restless = 0;
+            (setup.mix.restless, setup.mix.forgetful) = (0, 25);
             let runs = &mut setup.mix.runs;
             (runs.long, runs.unheard, runs.stops_lost) = (700, 0, 900);
         }
@@ -262,6 +266,17 @@ fn lagging(setup: &mut Setup, rng: &mut Rng) {
     setup.mix.horizon_ms = 30 * SECOND_MS;
     setup.mix.moves = 20;
     setup.mix.repeats = 25;
+}
+
+/// Many schedules that run often, and outages after which they owe much.
+fn owing(setup: &mut Setup, rng: &mut Rng) {
+    setup.model.outages_per_minute = setup.model.outages_per_minute.max(4.0);
+    setup.model.outage_ms_max = 60_000;
+    setup.engine.catch_up_after_ms = rng.pick(&[1, 300, 1_000]);
+    setup.engine.catch_up_rate_per_s = 60;
+    setup.mix.schedules = 40;
+    setup.mix.schedule_changes_per_minute = 100;
+    setup.mix.horizon_ms = 30 * SECOND_MS;
 }
 
 /// Much to do, little memory, and stores that are out for long.

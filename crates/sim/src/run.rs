@@ -20,6 +20,9 @@ const RECOVERY_BOUND_MS: i64 = 40 * SECOND_MS;
 /// Without faults an execution is out this soon after it was due and asked for: class `low` waits
 /// half a second, a tick that is full takes another round.
 const HEALTHY_LATENESS_MS: i64 = 3 * SECOND_MS;
+/// Once owners have settled after the faults, an execution that is on time is out this soon,
+/// whatever else is still owed: half of each tick is for it.
+const ON_TIME_MS: i64 = 2 * HEALTHY_LATENESS_MS;
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +196,7 @@ fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Jour
         ended_at_ms,
         recovery_bound_ms: RECOVERY_BOUND_MS,
         healthy_lateness_ms: is_healthy.then_some(HEALTHY_LATENESS_MS),
+        on_time_ms: (world.setup.engine.catch_up_after_ms > 0).then_some(ON_TIME_MS),
         dedupe_window_ms: world.setup.engine.dedupe_window_ms,
         clock_skew_ms_max: world
             .setup

@@ -30,6 +30,8 @@ pub(crate) struct Mix {
     pub(crate) schedule_changes_per_minute: i64,
     /// Of a hundred schedules: those whose revisions each have an overlap policy of their own.
     pub(crate) restless: u64,
+    /// Per cent of the changes that make a schedule forget its runs; then an equal backfill follows.
+    pub(crate) forgetful: u64,
     /// How runs of schedules go.
     pub(crate) runs: RunMix,
 }

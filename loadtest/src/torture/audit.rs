@@ -109,6 +109,7 @@ pub fn audit(recorded: Recorded, facts: RunFacts) -> Audit {
         ended_at_ms: facts.ended_at_ms,
         recovery_bound_ms: facts.recovery_bound_ms,
         healthy_lateness_ms: None,
+        on_time_ms: None,
         dedupe_window_ms: facts.dedupe_window_ms,
         clock_skew_ms_max: None,
         clock_error_ms: facts.clock_error_ms,
@@ -219,6 +220,7 @@ fn partition_journal(recorded: RecordedPartition) -> (PartitionJournal, Option<S
             replay_from: checkpoint.replay_from,
             head: checkpoint.frontier.head,
             backlog: checkpoint.frontier.backlog.clone(),
+            owed_after: checkpoint.frontier.owed_after,
             // Its executions say when; a tick without any was built before it was read.
             published_at_ms: i64::MAX,
             clock_ms: read.received_at_ms,

@@ -277,7 +277,9 @@ impl Session {
             checkpoint.is_some_and(|checkpoint| {
                 let frontier = &checkpoint.frontier;
                 let has_passed = frontier.head.due >= last_due;
-                let is_whole = frontier.gaps.is_empty() && frontier.backlog.is_empty();
+                let is_whole = frontier.gaps.is_empty()
+                    && frontier.backlog.is_empty()
+                    && frontier.owed_after.is_none();
                 has_passed && is_whole && checkpoint.applied >= log_end
             })
         };

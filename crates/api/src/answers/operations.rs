@@ -20,7 +20,7 @@ pub struct Partitions {
 #[schema(example = json!({
     "partition": 3, "phase": "owning", "epoch": 17, "applied": 4712, "log_end": 4712, "replay_from": 4700, "set_aside": 0,
     "published_until": "2027-01-31T07:59:59.900Z", "loaded_until": "2027-01-31T08:00:30.000Z", "near_tasks": 40,
-    "near_bytes": 16_000, "pending_entries": 3, "backlog_tasks": 0, "backlog_is_partly_unread": false,
+    "near_bytes": 16_000, "pending_entries": 3, "backlog_tasks": 0, "backlog_schedules": 0, "backlog_is_partly_unread": false,
     "memory_bytes": 1_048_576,
 }))]
 pub struct Partition {
@@ -57,7 +57,9 @@ pub struct Partition {
     pub backlog_tasks: usize,
     /// More of them wait in the timetable for their turn, and are not counted.
     pub backlog_is_partly_unread: bool,
-    /// When the oldest of them is due, counted or not. Absent when nothing is caught up with.
+    /// Schedules with occurrences that were missed and are caught up with.
+    pub backlog_schedules: usize,
+    /// When the oldest of what is caught up with is due, counted or not. Absent when nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub backlog_oldest: Option<String>,

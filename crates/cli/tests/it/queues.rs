@@ -269,7 +269,7 @@ async fn buckets_and_partitions_are_tables() {
                 r#"{"buckets":[{"minute":"2026-11-24T08:01:00.000Z","tasks":5,"stored":4,"in_memory":1,"bytes":900}]}"#
             }
             false => {
-                r#"{"count":1,"partitions":[{"partition":0,"phase":"owning","epoch":4,"applied":10,"log_end":12,"replay_from":7,"set_aside":0,"published_until":"2026-11-24T08:00:00Z","near_tasks":2,"near_bytes":0,"pending_entries":0,"backlog_tasks":0,"backlog_is_partly_unread":false,"memory_bytes":0}]}"#
+                r#"{"count":1,"partitions":[{"partition":0,"phase":"owning","epoch":4,"applied":10,"log_end":12,"replay_from":7,"set_aside":0,"published_until":"2026-11-24T08:00:00Z","near_tasks":2,"near_bytes":0,"pending_entries":0,"backlog_tasks":0,"backlog_is_partly_unread":false,"backlog_schedules":0,"memory_bytes":0}]}"#
             }
         };
         (200, "", body.to_owned())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minutehand_model::{
-    Command, Frontier, LogOffset, Namespace, Place, RevisionEntry, ScheduleId, ScheduleState,
+    Command, Frontier, Gap, LogOffset, Namespace, Place, RevisionEntry, ScheduleId, ScheduleState,
     ScheduleStateChange, ScheduleStatus, TaskKey, Timestamp,
 };
 
@@ -28,8 +28,12 @@ pub(crate) struct ScheduleBook<R> {
     by_name: BTreeMap<Name, Number>,
     /// What each schedule stands under in the indices below.
     standing: BTreeMap<Number, Standing>,
-    /// Every schedule that owes something, by the place of its next occurrence.
+    /// Every schedule that has a next occurrence and is not behind, by its place.
     order: BTreeSet<(Place, Number)>,
+    /// Those that are behind: F goes on without them.
+    behind: BTreeSet<(Place, Number)>,
+    /// What F has come past: who has a next occurrence there is behind.
+    come_past: ComePast,
     /// Those with runs that are to be given up or asked to stop again, by when.
     alarms: BTreeSet<(Timestamp, Number)>,
     /// Whose runs are in progress.
@@ -46,6 +50,28 @@ pub(crate) struct ScheduleBook<R> {
     restored: BTreeMap<Name, ScheduleState>,
     /// Runs decided while commands were applied; they leave with the next tick.
     outbox: Outbox,
+}
+
+/// What F has come past; the same as [`Frontier::has_come_past`].
+#[derive(Debug)]
+struct ComePast {
+    head: Place,
+    gaps: Vec<Gap>,
+}
+
+impl Default for ComePast {
+    fn default() -> ComePast {
+        ComePast {
+            head: Place::START,
+            gaps: Vec::new(),
+        }
+    }
+}
+
+impl ComePast {
+    fn has(&self, place: Place) -> bool {
+        place <= self.head && !self.gaps.iter().any(|gap| gap.owes(place))
+    }
 }
 
 /// Where a schedule stands in the indices.
@@ -66,6 +92,8 @@ impl<R: Rules> ScheduleBook<R> {
             by_name: BTreeMap::new(),
             standing: BTreeMap::new(),
             order: BTreeSet::new(),
+            behind: BTreeSet::new(),
+            come_past: ComePast::default(),
             alarms: BTreeSet::new(),
             runs: BTreeMap::new(),
             stopping: 0,
@@ -97,9 +125,51 @@ impl<R: Rules> ScheduleBook<R> {
             .expect("a number in an index is that of a schedule that lives")
     }
 
-    /// The place of the next occurrence of any schedule.
+    /// The place of the next occurrence of any schedule that is not behind.
     pub(crate) fn peek(&self) -> Option<Place> {
         self.order.first().map(|(place, _)| *place)
+    }
+
+    /// The place of the next occurrence of those that are behind.
+    pub(crate) fn peek_behind(&self) -> Option<Place> {
+        self.behind.first().map(|(place, _)| *place)
+    }
+
+    /// How many are behind.
+    pub(crate) fn behind(&self) -> usize {
+        self.behind.len()
+    }
+
+    /// F stands here.
+    pub(crate) fn frontier_is(&mut self, frontier: &Frontier) {
+        self.come_past.head = frontier.head;
+        if self.come_past.gaps != frontier.gaps {
+            self.come_past.gaps.clone_from(&frontier.gaps);
+        }
+    }
+
+    /// Those whose next occurrence lies at or before a place are behind from now on. Each notes how
+    /// far it has come: what the checkpoint says holds only for those that lie before a gap.
+    pub(crate) fn leave_each_behind(&mut self, through: Place) {
+        for (_, number) in self.order.range(..=(through, Number::MAX)).copied() {
+            if let Some(schedule) = &mut self.schedules[number] {
+                schedule.note_left();
+                self.dirty.insert(number);
+            }
+        }
+        self.leave_behind(through);
+    }
+
+    /// Those whose next occurrence lies at or before a place are behind from now on.
+    pub(crate) fn leave_behind(&mut self, through: Place) {
+        let on_time = self.order.split_off(&(through, Number::MAX));
+        let late = std::mem::replace(&mut self.order, on_time);
+        if self.behind.is_empty() {
+            self.behind = late;
+        } else {
+            // Few as a rule, and they may be many that are behind already: not to be built anew.
+            self.behind.extend(late);
+        }
     }
 
     /// When time alone brings something about for runs in progress.
@@ -349,8 +419,14 @@ impl<R: Rules> ScheduleBook<R> {
         let may_backfill = schedule.may_backfill(moment);
         if self.standing.get(&number) != Some(&standing) {
             self.leave_indices(number);
-            self.order
-                .extend(standing.next.map(|place| (place, number)));
+            if let Some(place) = standing.next {
+                let is_behind = self.come_past.has(place);
+                let order = match is_behind {
+                    true => &mut self.behind,
+                    false => &mut self.order,
+                };
+                order.insert((place, number));
+            }
             self.alarms
                 .extend(standing.alarm.map(|time| (time, number)));
             self.runs
@@ -375,6 +451,7 @@ impl<R: Rules> ScheduleBook<R> {
         };
         if let Some(place) = standing.next {
             self.order.remove(&(place, number));
+            self.behind.remove(&(place, number));
         }
         if let Some(time) = standing.alarm {
             self.alarms.remove(&(time, number));
@@ -403,9 +480,19 @@ impl<R: Rules> ScheduleBook<R> {
     /// Decides the next occurrence, whose place the caller has peeked, and moves on to the
     /// following one.
     pub(crate) fn pass_next(&mut self, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
-        let Some((_, number)) = self.order.first().copied() else {
-            return;
-        };
+        if let Some((_, number)) = self.order.first().copied() {
+            self.pass(number, now, frontier, outbox);
+        }
+    }
+
+    /// The same for those that are behind.
+    pub(crate) fn pass_behind(&mut self, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
+        if let Some((_, number)) = self.behind.first().copied() {
+            self.pass(number, now, frontier, outbox);
+        }
+    }
+
+    fn pass(&mut self, number: Number, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
         let moment = self.moment(now);
         let schedule = self.at_mut(number);
         let mut is_dirty = false;
@@ -416,6 +503,7 @@ impl<R: Rules> ScheduleBook<R> {
             is_dirty = schedule.pay(revision, occurrence.nominal, frontier);
             is_dirty |= schedule.decide(compiled.definition(), occurrence, moment, outbox);
             schedule.segments.retain(|segment| segment.next.is_some());
+            is_dirty |= schedule.note_decided(occurrence, frontier, moment);
         }
         self.changed(number, is_dirty);
     }

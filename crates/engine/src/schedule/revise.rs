@@ -14,7 +14,7 @@ use std::sync::Arc;
 use minutehand_calendar::CompiledDefinition;
 use minutehand_model::{Frontier, LogOffset, Place, Rest, RevisionEntry, ScheduleState, Timestamp};
 
-use super::{Moment, Name, Outbox, Schedule, Segment};
+use super::{Moment, Name, Occurrence, Outbox, Schedule, Segment};
 use crate::planted::PlantedBug;
 use crate::rules::Rules;
 
@@ -26,6 +26,10 @@ const RESTS_MAX: usize = 64;
 /// How far the log's clock may be ahead of the owner's and still say from when on a revision rules,
 /// in milliseconds. Beyond it the log remembers a clock that was ahead and came back.
 const LOG_AHEAD_MS_MAX: i64 = 5_000;
+
+/// What is noted of a schedule that has nothing more to decide: its calendar has come to its end,
+/// or it has had its runs.
+const ALL_DECIDED: (Timestamp, Timestamp) = (Timestamp::MAX, Timestamp::MAX);
 
 /// What became of a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +162,7 @@ impl Schedule {
         self.revisions.push(self.head.offset);
         if applying.anew {
             self.note_owed(number, rules_after, applying.cursors.frontier);
+            self.note_next(applying.cursors.frontier);
             self.forget_rests(applying.cursors);
         }
         self.segments.retain(|segment| segment.next.is_some());
@@ -204,12 +209,16 @@ impl Schedule {
             return self.rules_after;
         }
         let passed = self.passed(frontier).due;
-        let next = self.segments.iter().filter_map(|segment| segment.next);
-        let owed = next
-            .filter(|next| frontier.has_decided(self.place(*next)))
-            .map(|next| next.nominal)
-            .min();
+        let owed = self.owed_from(frontier);
         owed.map_or(passed, |nominal| passed.min(nominal.plus_millis(-1)))
+    }
+
+    /// The first nominal time that is owed although F has passed it.
+    fn owed_from(&self, frontier: &Frontier) -> Option<Timestamp> {
+        let next = self.segments.iter().filter_map(|segment| segment.next);
+        next.filter(|next| frontier.has_come_past(self.place(*next)))
+            .map(|next| next.nominal)
+            .min()
     }
 
     /// The place that F has come to for this schedule: in the gap that it was created in, if it was
@@ -249,8 +258,11 @@ impl Schedule {
         let after = owed.map_or(after, |(_, nominal)| *nominal);
         let name = (self.namespace.clone(), self.id.clone());
         let mut segment = Segment::open(&name, number, compiled, after, applying.moment);
-        if owed.is_none() && (!applying.anew || applying.moment.breaks(PlantedBug::LateCreation)) {
-            segment.pass_decided(applying.cursors.frontier, self.created_offset);
+        let is_anew = applying.anew && !applying.moment.breaks(PlantedBug::LateCreation);
+        match self.state.decided_through {
+            _ if is_anew || owed.is_some() => {}
+            Some(decided) => segment.pass_through(decided),
+            None => segment.pass_decided(applying.cursors.frontier, self.created_offset),
         }
         Some(segment)
     }
@@ -268,7 +280,7 @@ impl Schedule {
         };
         if segment
             .next
-            .is_some_and(|next| frontier.has_decided(self.place(next)))
+            .is_some_and(|next| frontier.has_come_past(self.place(next)))
         {
             let after = segment
                 .next
@@ -292,12 +304,50 @@ impl Schedule {
             .iter()
             .find(|segment| segment.revision == number)
             .and_then(|segment| segment.next);
-        if next.is_some_and(|next| frontier.has_decided(self.place(next))) {
+        if next.is_some_and(|next| frontier.has_come_past(self.place(next))) {
             self.state.owed[index].1 = through;
         } else {
             self.state.owed.remove(index);
         }
         true
+    }
+
+    /// Notes how far the schedule has come with this occurrence, if a successor could not tell it
+    /// from F: it is behind, or others are. Whether the state changed.
+    pub(super) fn note_decided(
+        &mut self,
+        decided: Occurrence,
+        frontier: &Frontier,
+        moment: Moment<impl Rules>,
+    ) -> bool {
+        let is_noted = self.is_to_be_noted(frontier) && !moment.breaks(PlantedBug::OwedUnnoted);
+        let through = match self.next() {
+            Some(_) => (decided.due, decided.nominal),
+            None => ALL_DECIDED,
+        };
+        let noted = is_noted.then_some(through);
+        std::mem::replace(&mut self.state.decided_through, noted) != noted
+    }
+
+    /// The same where nothing was decided: all before its next occurrence has been.
+    fn note_next(&mut self, frontier: &Frontier) {
+        self.state.decided_through = None;
+        if self.is_to_be_noted(frontier) {
+            self.note_left();
+        }
+    }
+
+    /// The same when F leaves it behind.
+    pub(super) fn note_left(&mut self) {
+        let through = self.next().map_or(ALL_DECIDED, |(_, next)| {
+            (next.due, next.nominal.plus_millis(-1))
+        });
+        self.state.decided_through = Some(through);
+    }
+
+    fn is_to_be_noted(&self, frontier: &Frontier) -> bool {
+        let is_behind = |(_, next)| frontier.has_come_past(self.place(next));
+        frontier.owed_after.is_some() || self.next().is_some_and(is_behind)
     }
 
     /// What a revision owed is forgotten with it. What later ones owe, which are still to be
@@ -351,6 +401,8 @@ impl Schedule {
     /// owed before their end.
     fn forget_rests(&mut self, cursors: Cursors<'_>) {
         let passed = self.decided(cursors).min(cursors.frontier.front().due);
+        let owed = self.owed_from(cursors.frontier);
+        let passed = owed.map_or(passed, |owed| passed.min(owed));
         self.state.rests.retain(|rest| {
             rest.until
                 .is_none_or(|until| until > passed && until > rest.after)

@@ -69,8 +69,9 @@ impl Segment {
 
     /// Passes over what F has decided; the schedule was created at that offset.
     pub(crate) fn pass_decided(&mut self, frontier: &Frontier, created_offset: LogOffset) {
-        let behind_f = frontier
-            .front()
+        let decided = frontier.owed_after.unwrap_or(Place::end_of(Timestamp::MAX));
+        let behind_f = decided
+            .min(frontier.front())
             .due
             .plus_millis(-self.compiled.definition().jitter_ms)
             .plus_millis(-1);
@@ -84,6 +85,26 @@ impl Segment {
         while self
             .next
             .is_some_and(|next| frontier.has_decided(place(next)))
+        {
+            self.pass();
+        }
+    }
+
+    /// Passes over what was decided in the order of due and nominal times.
+    pub(crate) fn pass_through(&mut self, (due, nominal): (Timestamp, Timestamp)) {
+        if due == Timestamp::MAX {
+            self.next = None;
+            return;
+        }
+        let before = due
+            .plus_millis(-self.compiled.definition().jitter_ms)
+            .plus_millis(-1);
+        if self.next.is_some_and(|next| next.nominal <= before) {
+            self.next = self.after(before);
+        }
+        while self
+            .next
+            .is_some_and(|next| (next.due, next.nominal) <= (due, nominal))
         {
             self.pass();
         }

@@ -235,6 +235,7 @@ impl Report {
             near_bytes: status.near_bytes as u64,
             pending_entries: status.pending_entries as u64,
             backlog_tasks: status.backlog_tasks as u64,
+            backlog_schedules: status.backlog_schedules as u64,
             backlog_oldest_seconds: backlog_ms as f64 / 1_000.0,
             memory_bytes: status.memory_bytes as u64,
         });

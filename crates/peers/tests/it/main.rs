@@ -116,6 +116,7 @@ fn status(values: &mut Values) -> OwnerStatus {
                 after: values.place(),
                 through: values.place(),
             }),
+            owed_after: values.optional(Values::place),
             ..values.checkpoint().frontier
         },
         replay_from: values.offset(),
@@ -127,6 +128,7 @@ fn status(values: &mut Values) -> OwnerStatus {
         near_bytes: values.number() as usize,
         pending_entries: values.number() as usize,
         backlog_tasks: values.number() as usize,
+        backlog_schedules: values.number() as usize,
         backlog_oldest: values.one_of(&[false, true]).then(|| values.any_time()),
         backlog_is_partly_unread: values.one_of(&[false, true]),
         memory_bytes: values.number() as usize,

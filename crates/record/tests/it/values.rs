@@ -458,6 +458,7 @@ impl Values {
                 head,
                 gaps,
                 backlog: Vec::new(),
+                owed_after: None,
             },
             replay_from: one.min(other),
             remembered_from: self.any_time(),
@@ -560,6 +561,8 @@ impl Values {
             owed: self
                 .several(3, |values| (values.number(), values.any_time()))
                 .into(),
+            // Fixtures of released versions have none.
+            decided_through: None,
             rests: self
                 .several(3, |values| Rest {
                     after: values.any_time(),

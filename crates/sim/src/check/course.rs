@@ -558,8 +558,8 @@ impl<'a> Story<'a> {
         &self.about.ticks[index]
     }
 
-    /// The ticks in which F may have come through what is due between two times, for a schedule
-    /// that was created at an offset.
+    /// The ticks in which what is due between two times may have been decided, of a schedule that was
+    /// created at an offset.
     pub(super) fn passed_by(
         &self,
         from: Timestamp,
@@ -574,8 +574,12 @@ impl<'a> Story<'a> {
             due: to,
             offset: created,
         };
-        let passed = |place: Place| self.about.ticks.partition_point(|tick| tick.head < place);
-        (passed(first), passed(last))
+        let ticks = &self.about.ticks;
+        let first = ticks.partition_point(|tick| tick.head < first);
+        let decided = ticks[first..]
+            .iter()
+            .position(|tick| tick.has_decided(last));
+        (first, decided.map_or(ticks.len(), |index| first + index))
     }
 
     /// The revision that created a life of the schedule.

@@ -160,10 +160,10 @@ fn check_misfire(
 }
 
 /// How late at most, after its nominal time, an occurrence that did not run was decided; `None`
-/// when F has not passed it for certain.
+/// when it was not decided for certain.
 ///
-/// It was due between its nominal time and the end of the jitter, and one of the ticks in which F
-/// came through there decided it. The latest by its owner's clock counts: that need not be the last
+/// It was due between its nominal time and the end of the jitter, and one of the ticks decided it in
+/// which F came through there, or caught up with what it had left behind there. The latest by its owner's clock counts: that need not be the last
 /// one, because the next owner's clock may be behind.
 fn latest_decision_ms(
     about: &PartitionJournal,
@@ -180,7 +180,7 @@ fn latest_decision_ms(
         due: one.nominal.plus_millis(jitter_ms),
         offset: life.reigns[one.reign].offset,
     };
-    let passed = about.ticks.iter().position(|tick| tick.head >= last)?;
+    let passed = about.ticks.iter().position(|tick| tick.has_decided(last))?;
     let deciding = about.ticks[..=passed]
         .iter()
         .filter(|tick| tick.head >= first);

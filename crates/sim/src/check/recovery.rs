@@ -1,82 +1,73 @@
-//! Everything is out in time: within the bound after healing, and within its class where nothing
-//! went wrong.
+//! Everything is out in time: within the bound after healing, what is on time within moments once
+//! owners have settled, and within its class where nothing went wrong.
 
-use crate::journal::{Journal, PartitionJournal, Said};
+use minutehand_model::LogOffset;
 
-/// Most of the time between two ticks that counts as spent on the first of them.
-const TICK_MS_MAX: i64 = 20;
+use crate::journal::{Journal, PartitionJournal, Published, Said, TickEntry};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
-    let owed_ms = spent_on_owed_occurrences_ms(journal, about);
     for published in &about.publications {
         let Some(tick) = about.ticks.get(published.tick) else {
             continue;
         };
-        let Some(record) = about.record(published.offset) else {
+        let Some(asked_ms) = asked_ms(about, published) else {
             continue;
         };
-        let is_task = matches!(
-            record.said,
-            Said::Create { .. } | Said::Replace { .. } | Said::Moved { .. }
-        );
-        if !is_task {
-            continue;
-        }
-        let asked_ms = published.due.as_millis().max(record.appended_at_ms);
-        let late_ms = tick.committed_at_ms - asked_ms.max(journal.healed_at_ms);
-        let bound_ms = journal.recovery_bound_ms + owed_ms[published.tick];
+        let is_known = is_known_by(about, published.offset, asked_ms);
+        let (late_ms, bound_ms, when) = bound(journal, asked_ms, is_known, tick.committed_at_ms);
         if late_ms > bound_ms {
             return Err(format!(
-                "{:016x} due {} came {late_ms} ms after everything was healed; the bound is {}",
+                "{:016x} due {} came {late_ms} ms late {when}; the bound is {bound_ms}",
                 published.key.low(),
                 published.due,
-                bound_ms
-            ));
-        }
-        let healthy_ms = journal.healthy_lateness_ms.unwrap_or(i64::MAX);
-        if tick.committed_at_ms - asked_ms > healthy_ms {
-            return Err(format!(
-                "{:016x} due {} came {} ms late although nothing was wrong",
-                published.key.low(),
-                published.due,
-                tick.committed_at_ms - asked_ms
             ));
         }
     }
     check_alive(journal, about)
 }
 
-/// For every tick, how long the ticks since healing were busy with runs that schedules owed from
-/// before: they are decided in the order of their times, and what is due later in their partition
-/// waits for them (docs/GUARANTEES.md, *After an outage*).
-fn spent_on_owed_occurrences_ms(journal: &Journal, about: &PartitionJournal) -> Vec<i64> {
-    let mut is_busy = vec![false; about.ticks.len()];
-    for published in &about.publications {
-        let is_owed = published.due.as_millis() < journal.healed_at_ms;
-        let is_run = || {
-            about
-                .record(published.offset)
-                .is_some_and(|record| matches!(record.said, Said::Revise { .. }))
-        };
-        if let Some(busy) = is_busy.get_mut(published.tick)
-            && is_owed
-            && is_run()
-        {
-            *busy = true;
+/// From when on a task could be published: what schedules owe has bounds of its own.
+fn asked_ms(about: &PartitionJournal, published: &Published) -> Option<i64> {
+    let record = about.record(published.offset)?;
+    let is_task = matches!(
+        record.said,
+        Said::Create { .. } | Said::Replace { .. } | Said::Moved { .. }
+    );
+    is_task.then(|| published.due.as_millis().max(record.appended_at_ms))
+}
+
+/// Whether the owner had applied a command by a time. Beyond the memory that a partition may take
+/// commands wait in the log, so that what lies there is not on time yet.
+fn is_known_by(about: &PartitionJournal, offset: LogOffset, time_ms: i64) -> bool {
+    let is_before = |tick: &TickEntry| tick.applied <= offset;
+    let first = about.ticks.get(about.ticks.partition_point(is_before));
+    first.is_some_and(|tick| tick.committed_at_ms <= time_ms)
+}
+
+/// How late something came, how late it may come, and why.
+fn bound(
+    journal: &Journal,
+    asked_ms: i64,
+    is_known: bool,
+    out_ms: i64,
+) -> (i64, i64, &'static str) {
+    let late_ms = out_ms - asked_ms;
+    if let Some(healthy_ms) = journal.healthy_lateness_ms {
+        return (late_ms, healthy_ms, "although nothing was wrong");
+    }
+    let settled_ms = journal.healed_at_ms + journal.recovery_bound_ms / 2;
+    let is_on_time = is_known && asked_ms >= settled_ms;
+    match journal.on_time_ms.filter(|_| is_on_time) {
+        Some(on_time_ms) => (late_ms, on_time_ms, "although it was on time"),
+        None => {
+            let late_ms = out_ms - asked_ms.max(journal.healed_at_ms);
+            (
+                late_ms,
+                journal.recovery_bound_ms,
+                "after everything was healed",
+            )
         }
     }
-    let mut spent_ms = 0;
-    let mut before_ms = journal.healed_at_ms;
-    let ticks = about.ticks.iter().zip(is_busy);
-    ticks
-        .map(|(tick, is_busy)| {
-            if is_busy && tick.committed_at_ms > journal.healed_at_ms {
-                spent_ms += (tick.committed_at_ms - before_ms).clamp(0, TICK_MS_MAX);
-            }
-            before_ms = tick.committed_at_ms;
-            spent_ms
-        })
-        .collect()
 }
 
 /// At the end every command has been applied, and F stands near the end.
@@ -114,6 +105,35 @@ mod tests {
         assert_eq!(check(&journal, &story.partition), Ok(()));
         journal.healthy_lateness_ms = Some(100);
         assert!(check(&journal, &story.partition).is_err());
+    }
+
+    #[test]
+    fn what_is_on_time_waits_for_nothing_that_was_missed() {
+        let story = |due_ms: i64| {
+            let story = Story::default().creates(1, 7, due_ms);
+            let story = story.ticks(due_ms, &[]);
+            story.ticks(due_ms + 101, &[(7, due_ms, 1)])
+        };
+        let ask = |due_ms: i64, on_time_ms: Option<i64>| {
+            let story = story(due_ms);
+            let mut journal = story.journal();
+            journal.healed_at_ms = 1_000;
+            journal.on_time_ms = on_time_ms;
+            check(&journal, &story.partition)
+        };
+        assert!(ask(1_500, Some(100)).is_err());
+        assert_eq!(ask(1_499, Some(100)), Ok(()), "owners may still settle");
+        assert_eq!(ask(1_500, Some(101)), Ok(()));
+        assert_eq!(ask(1_500, None), Ok(()), "all goes in one order");
+    }
+
+    #[test]
+    fn what_waits_in_the_log_is_not_on_time_yet() {
+        let story = Story::default().creates(1, 7, 1_500);
+        let story = story.ticks(1_601, &[(7, 1_500, 1)]);
+        let mut journal = story.journal();
+        (journal.healed_at_ms, journal.on_time_ms) = (1_000, Some(100));
+        assert_eq!(check(&journal, &story.partition), Ok(()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use minutehand_model::{
 };
 
 use super::policies::promises;
-use crate::journal::{Journal, Logged, PartitionJournal, Said};
+use crate::journal::{Journal, Logged, PartitionJournal, Said, TickEntry};
 
 /// How far the log's clock may be ahead of an owner's and still say from when on a revision rules:
 /// docs/GUARANTEES.md, *Clocks*.
@@ -350,19 +350,19 @@ fn owed_until(journal: &Journal, about: &PartitionJournal, next: &Reign) -> Time
             let before = about
                 .ticks
                 .iter()
-                .take_while(|tick| tick.applied <= next.offset)
-                .last();
-            let passed = before.map(|tick| match tick.head.offset < next.offset {
-                true => tick.head.due.plus_millis(-1),
-                false => tick.head.due,
+                .take_while(|tick| tick.applied <= next.offset);
+            let decided = before.filter_map(TickEntry::decided).last();
+            let passed = decided.map(|decided| match decided.offset < next.offset {
+                true => decided.due.plus_millis(-1),
+                false => decided.due,
             });
             passed.map_or(Timestamp::MIN, |passed| passed.min(next.after))
         }
     }
 }
 
-/// Whether F moved between the application of one record and that of a later one. What F had passed
-/// when a revision was applied is decided before F moves on.
+/// Whether F moved between the application of one record and that of a later one, and no schedule
+/// was behind then: what F had passed when a revision was applied has been decided.
 fn has_come_further(about: &PartitionJournal, first: LogOffset, later: LogOffset) -> bool {
     let before = about
         .ticks
@@ -374,7 +374,7 @@ fn has_come_further(about: &PartitionJournal, first: LogOffset, later: LogOffset
         .ticks
         .iter()
         .filter(|tick| tick.applied > first && tick.applied <= later);
-    between.any(|tick| stood.is_none_or(|stood| tick.head > stood))
+    between.any(|tick| tick.owed_after.is_none() && stood.is_none_or(|stood| tick.head > stood))
 }
 
 /// Every schedule that was ever accepted, with its published runs in order. An error: a run that

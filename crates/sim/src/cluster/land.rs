@@ -339,8 +339,11 @@ impl super::World {
         };
         self.note(owner(id), "commit", [number, published as u64], || {
             let (head, behind) = (checkpoint.frontier.head, checkpoint.frontier.backlog.len());
+            let owed = checkpoint.frontier.owed_after.map_or(String::new(), |after| {
+                format!(" owed after ({}, {})", after.due, after.offset)
+            });
             format!(
-                "epoch {epoch} tick {number}: {published} published, A {} F ({}, {}) {behind} behind R {}{asked}",
+                "epoch {epoch} tick {number}: {published} published, A {} F ({}, {}) {behind} behind{owed} R {}{asked}",
                 checkpoint.applied, head.due, head.offset, checkpoint.replay_from
             )
         });

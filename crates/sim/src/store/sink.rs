@@ -170,6 +170,7 @@ impl SinkStore {
             replay_from: checkpoint.replay_from,
             head: checkpoint.frontier.head,
             backlog: checkpoint.frontier.backlog.clone(),
+            owed_after: checkpoint.frontier.owed_after,
             published_at_ms: published_at.as_millis(),
             clock_ms: at.clock_ms,
             latest_clock_ms: at.latest_clock_ms,

@@ -47,6 +47,7 @@ pub(crate) struct ScheduleBook {
     wanted: usize,
     /// Of a hundred.
     restless: u64,
+    forgetful: u64,
     partitions: u32,
     namespace: Namespace,
     ends_ms: i64,
@@ -60,6 +61,7 @@ impl ScheduleBook {
             known: Vec::new(),
             wanted: setup.mix.schedules,
             restless: setup.mix.restless,
+            forgetful: setup.mix.forgetful,
             partitions: setup.partitions as u32,
             namespace: Namespace::parse(NAMESPACE).expect("a valid name"),
             ends_ms: setup.faults_end_ms + setup.drain_ms,
@@ -83,14 +85,16 @@ impl ScheduleBook {
         if self.known[index].definition.is_none() && dice < 60 {
             return Some(self.revise(index, now_ms, rng));
         }
+        if dice >= 100 - self.forgetful {
+            return Some(self.forget_runs(index));
+        }
         Some(match dice {
             0..32 => self.revise(index, now_ms, rng),
             32..50 => self.pause(index),
             50..56 => self.delete(index),
             56..76 => self.trigger(index, rng),
             76..91 => self.backfill(index, now_ms, 0.5, rng),
-            91..95 => self.stop_backfill(index, now_ms, rng),
-            _ => self.forget_runs(index),
+            _ => self.stop_backfill(index, now_ms, rng),
         })
     }
 

@@ -1,0 +1,268 @@
+//! After an outage: what is on time goes out, and what schedules owe is decided beside it.
+
+#[allow(dead_code, reason = "each file of tests uses its own part")]
+mod support;
+
+use minutehand_engine::Config;
+use minutehand_model::{
+    Command, MisfirePolicy, OutcomeKind, OverlapPolicy, RecurrenceSpec, Revision, RunCause,
+    ScheduleDefinition, ScheduleId,
+};
+use support::{Published, Story, at, every_ten_seconds, namespace, task};
+
+fn every(every_ms: i64) -> ScheduleDefinition {
+    let recurrence = RecurrenceSpec::Interval {
+        every_ms,
+        anchor: at(0),
+        zone: "UTC".to_owned(),
+    };
+    ScheduleDefinition {
+        recurrence,
+        misfire: MisfirePolicy::default(),
+        ..every_ten_seconds()
+    }
+}
+
+fn revise(name: &str, number: u64, definition: Option<ScheduleDefinition>) -> Command {
+    Command::Revise(Box::new(Revision {
+        namespace: namespace(),
+        schedule: ScheduleId::parse(name).expect("a valid id"),
+        number,
+        definition,
+        paused: false,
+        note: String::new(),
+        author: "test".to_owned(),
+    }))
+}
+
+/// A schedule that runs each second is to miss ten minutes; tasks are due ten times a second from
+/// then on.
+fn outage(config: Config) -> Story {
+    let mut story = Story::begin_with(config);
+    story.say(500, revise("often", 1, Some(every(1_000))));
+    for number in 0..200 {
+        let (name, due_ms) = (format!("later-{number}"), 600_100 + number * 100);
+        story.say(600, Command::Create(task(&name, due_ms)));
+    }
+    story.pass(1_000);
+    story
+}
+
+fn rated() -> Config {
+    Config {
+        catch_up_rate_per_s: 20,
+        ..Config::default()
+    }
+}
+
+fn named<'a>(story: &'a Story, prefix: &str) -> Vec<&'a Published> {
+    let all = story.published.iter();
+    all.filter(|one| one.id.starts_with(prefix)).collect()
+}
+
+fn nominals(published: &[&Published]) -> Vec<i64> {
+    published.iter().map(|one| one.nominal_ms).collect()
+}
+
+fn each_second(from_s: i64, through_s: i64) -> Vec<i64> {
+    (from_s..=through_s).map(|second| second * 1_000).collect()
+}
+
+#[test]
+fn what_schedules_owe_delays_nothing_that_is_on_time() {
+    let mut story = outage(rated());
+    story.take_over(600_000);
+    story.say(600_000, revise("fresh", 1, Some(every(1_000))));
+    story.pass(610_000);
+    let later = named(&story, "later");
+    assert_eq!(later.len(), 100);
+    let on_time = |one: &&&Published| one.at_ms == one.nominal_ms;
+    assert_eq!(later.iter().filter(on_time).count(), 100);
+    let fresh = named(&story, "fresh");
+    assert_eq!(nominals(&fresh), each_second(601, 610));
+    assert_eq!(fresh.iter().filter(on_time).count(), 10);
+    let often = nominals(&named(&story, "often"));
+    assert!(
+        (150..300).contains(&often.len()),
+        "{} in ten seconds at 20 a second",
+        often.len()
+    );
+    assert_eq!(often, each_second(1, often.len() as i64));
+}
+
+#[test]
+fn in_each_tick_half_is_for_what_is_on_time() {
+    let mut story = outage(Config {
+        tick_publications_max: 10,
+        ..Config::default()
+    });
+    for number in 0..20 {
+        let (name, due_ms) = (format!("fresh-{number}"), 599_900 + number);
+        story.append(1_000, Command::Create(task(&name, due_ms)));
+    }
+    story.take_over(600_000);
+    let last_fresh = story
+        .published
+        .iter()
+        .rposition(|published| published.id.starts_with("fresh"));
+    assert!(last_fresh < Some(50), "{last_fresh:?}");
+    let often = nominals(&named(&story, "often"));
+    assert_eq!(often, each_second(1, 600), "all of it is caught up with");
+    assert_eq!(story.partition.status().frontier.owed_after, None);
+    assert_eq!(story.partition.status().backlog_schedules, 0);
+}
+
+#[test]
+fn tasks_and_occurrences_are_caught_up_with_side_by_side() {
+    let mut story = outage(rated());
+    for number in 0..400 {
+        let (name, due_ms) = (format!("missed-{number}"), 100_000 + number);
+        story.append(1_000, Command::Create(task(&name, due_ms)));
+    }
+    story.take_over(600_000);
+    story.pass(610_000);
+    let (tasks, occurrences) = (named(&story, "missed"), named(&story, "often"));
+    assert!(tasks.len() > 75, "{}", tasks.len());
+    assert!(occurrences.len() > 75, "{}", occurrences.len());
+    assert!(tasks.len() + occurrences.len() <= 260);
+}
+
+#[test]
+fn a_schedule_on_time_goes_on_while_others_are_behind() {
+    let mut story = outage(rated());
+    story.say(1_100, revise("seldom", 1, Some(every(602_000))));
+    for (crash_ms, owner_ms) in [(1_200, 600_000), (603_000, 603_500), (607_000, 608_000)] {
+        story.pass(crash_ms);
+        story.take_over(owner_ms);
+    }
+    story.pass(700_000);
+    let seldom = named(&story, "seldom");
+    assert_eq!(nominals(&seldom), [602_000], "it ran, and does not again");
+    assert_eq!(seldom[0].at_ms, 602_000);
+    let often = nominals(&named(&story, "often"));
+    assert_eq!(often, each_second(1, 700), "each once, in their order");
+}
+
+#[test]
+fn a_successor_goes_on_where_each_schedule_has_come_to() {
+    let mut story = outage(rated());
+    story.say(1_100, revise("also", 1, Some(every(7_000))));
+    story.take_over(600_000);
+    for crash_ms in [600_400, 604_000, 612_000, 625_000] {
+        story.pass(crash_ms);
+        assert!(story.partition.status().backlog_schedules > 0);
+        story.take_over(crash_ms + 300);
+    }
+    story.pass(720_000);
+    assert_eq!(nominals(&named(&story, "often")), each_second(1, 720));
+    let also: Vec<i64> = (1..=102).map(|number| number * 7_000).collect();
+    assert_eq!(nominals(&named(&story, "also")), also);
+    assert_eq!(named(&story, "later").len(), 200);
+    assert_eq!(story.partition.status().frontier.owed_after, None);
+}
+
+#[test]
+fn a_revision_rules_from_where_the_one_before_has_come_to() {
+    let mut story = outage(rated());
+    story.take_over(600_000);
+    story.say(605_000, revise("often", 2, Some(every(60_000))));
+    story.take_over(606_000);
+    story.pass(800_000);
+    let owed = each_second(1, 605).into_iter();
+    let expected: Vec<i64> = owed.chain([660_000, 720_000, 780_000]).collect();
+    assert_eq!(nominals(&named(&story, "often")), expected);
+}
+
+#[test]
+fn a_deleted_schedule_owes_nothing_of_its_backlog() {
+    let mut story = outage(rated());
+    story.take_over(600_000);
+    story.say(605_000, revise("often", 2, None));
+    let ran = named(&story, "often").len();
+    assert!(ran < 200, "{ran}");
+    story.pass(606_000);
+    assert_eq!(story.partition.status().backlog_schedules, 0);
+    story.say(606_500, revise("often", 3, Some(every(1_000))));
+    story.take_over(608_500);
+    story.pass(610_000);
+    let often = nominals(&named(&story, "often"));
+    assert_eq!(often[ran..], each_second(607, 610));
+}
+
+#[test]
+fn what_is_owed_stays_so_when_a_clock_goes_back() {
+    let mut story = outage(rated());
+    story.say(1_100, revise("also", 1, Some(every(300_000))));
+    story.take_over(600_000);
+    story.pass(601_000);
+    for owner_ms in [100_000, 130_000] {
+        story.take_over(owner_ms);
+        story.pass(owner_ms + 20_000);
+    }
+    story.pass(700_000);
+    assert_eq!(nominals(&named(&story, "often")), each_second(1, 700));
+    assert_eq!(nominals(&named(&story, "also")), [300_000, 600_000]);
+}
+
+#[test]
+fn what_is_created_while_a_clock_is_back_is_left_behind_too() {
+    let mut story = Story::begin_with(rated());
+    story.pass(600_000);
+    story.take_over(1_000);
+    story.say(1_500, revise("often", 1, Some(every(1_000))));
+    story.pass(3_000);
+    story.take_over(550_000);
+    for number in 0..20 {
+        let (name, due_ms) = (format!("fresh-{number}"), 551_000 + number * 100);
+        story.say(550_500, Command::Create(task(&name, due_ms)));
+    }
+    story.pass(555_000);
+    let fresh = named(&story, "fresh");
+    assert_eq!(fresh.len(), 20);
+    assert!(fresh.iter().all(|one| one.at_ms == one.nominal_ms));
+    assert!(story.partition.status().backlog_schedules > 0);
+    story.take_over(560_000);
+    story.pass(700_000);
+    assert_eq!(nominals(&named(&story, "often")), each_second(2, 700));
+}
+
+#[test]
+fn a_schedule_that_has_had_its_runs_is_over_for_a_successor() {
+    let mut story = outage(rated());
+    let bounded = ScheduleDefinition {
+        overlap: OverlapPolicy::BufferAll,
+        runs_max: Some(3),
+        end: Some(at(100_000)),
+        ..every(7_000)
+    };
+    story.say(1_100, revise("bounded", 1, Some(bounded)));
+    story.take_over(600_000);
+    story.pass(601_500);
+    let schedule = ScheduleId::parse("bounded").expect("a valid id");
+    let nominal = at(named(&story, "bounded")[0].nominal_ms);
+    let succeeded = Command::Completed {
+        key: RunCause::Calendar.task_key(&namespace(), &schedule, nominal),
+        due: None,
+        kind: OutcomeKind::Succeeded,
+    };
+    story.say(601_600, succeeded);
+    story.take_over(602_000);
+    story.pass(605_000);
+    assert_eq!(
+        named(&story, "bounded").len(),
+        1,
+        "the others came too late"
+    );
+}
+
+#[test]
+fn what_is_owed_is_told() {
+    let mut story = outage(rated());
+    story.take_over(600_000);
+    story.pass(601_000);
+    let status = story.partition.status();
+    assert_eq!(status.backlog_schedules, 1);
+    let oldest = named(&story, "often").len() as i64 + 1;
+    assert_eq!(status.backlog_oldest, Some(at(oldest * 1_000)));
+    assert!(status.frontier.front().due >= at(600_000));
+}
