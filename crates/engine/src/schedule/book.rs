@@ -146,6 +146,11 @@ impl<R: Rules> ScheduleBook<R> {
         if self.come_past.gaps != frontier.gaps {
             self.come_past.gaps.clone_from(&frontier.gaps);
         }
+        let next = self.peek();
+        debug_assert!(
+            next.is_none_or(|place| !self.come_past.has(place)),
+            "F came past {next:?} without a decision"
+        );
     }
 
     /// Those whose next occurrence lies at or before a place are behind from now on. Each notes how
@@ -418,9 +423,11 @@ impl<R: Rules> ScheduleBook<R> {
         };
         let may_backfill = schedule.may_backfill(moment);
         if self.standing.get(&number) != Some(&standing) {
+            // One that was left behind stays so, although F may still have to come past it.
+            let left = self.place_behind(number);
             self.leave_indices(number);
             if let Some(place) = standing.next {
-                let is_behind = self.come_past.has(place);
+                let is_behind = left == Some(place) || self.come_past.has(place);
                 let order = match is_behind {
                     true => &mut self.behind,
                     false => &mut self.order,
@@ -442,6 +449,11 @@ impl<R: Rules> ScheduleBook<R> {
         if is_dirty {
             self.dirty.insert(number);
         }
+    }
+
+    fn place_behind(&self, number: Number) -> Option<Place> {
+        let place = self.standing.get(&number)?.next?;
+        self.behind.contains(&(place, number)).then_some(place)
     }
 
     fn leave_indices(&mut self, number: Number) {
