@@ -37,6 +37,8 @@ use crate::views;
 const PAGE_DEFAULT: usize = 100;
 /// Most tasks on a page.
 const PAGE_MAX: usize = 1_000;
+/// The header that makes a creation one that can be sent again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Longest idempotency key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 
@@ -152,8 +154,23 @@ fn created(status: StatusCode, place: &str, answer: Bytes) -> Response {
     response
 }
 
+/// Refuses a key where it would not be obeyed: whoever sends one relies on it when he sends again.
+pub(super) fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), InvalidField> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(());
+    };
+    let limit = "an id and a due_at for each task, which make it safe to send them again";
+    let given = String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Err(InvalidField::new(
+        "Idempotency-Key",
+        "is not taken with many tasks",
+        limit,
+        given,
+    ))
+}
+
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
-    let Some(value) = headers.get("idempotency-key") else {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
     let limit = format!("1 to {KEY_BYTES_MAX} visible ASCII characters");

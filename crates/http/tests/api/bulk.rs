@@ -239,3 +239,19 @@ async fn a_list_in_json_is_answered_in_json() {
         .problem(415);
     assert_eq!(problem["limit"], "application/x-ndjson or application/json");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_would_not_be_obeyed_is_refused() {
+    let api = api().await;
+    let line = r#"{"id":"a","queue":"q","delay":"1h"}"#;
+    for kind in ["application/x-ndjson", "application/json"] {
+        let headers = [("Idempotency-Key", "k1"), ("Content-Type", kind)];
+        let answer = api
+            .with_headers(Method::POST, &format!("{TASKS}:bulk"), &headers, line)
+            .await;
+        let problem = answer.problem(422);
+        assert_eq!(problem["field"], "Idempotency-Key");
+        assert_eq!(problem["given"], "k1");
+    }
+    assert_eq!(api.store.records(), 0);
+}

@@ -219,7 +219,7 @@ impl Ended {
     fn verdict(&self, how: &str, output: &Tail) -> Verdict {
         if self.status.success() {
             return Verdict::Success {
-                detail: output.last_text(RESULT_BYTES_MAX),
+                detail: output.result(RESULT_BYTES_MAX),
             };
         }
         if self.stopped == Some(StopCause::Requested) {

@@ -85,11 +85,43 @@ impl Tail {
         self.bytes_dropped + self.excess() as u64
     }
 
+    /// The end of the output as text, as a shell would take it: without the line ends behind it. At
+    /// most so many bytes.
+    pub(super) fn result(&self, bytes_max: usize) -> String {
+        let text = String::from_utf8_lossy(self.bytes());
+        let text = text.trim_end_matches(['\n', '\r']);
+        let from = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
+        text[from..].to_owned()
+    }
+
     /// The end of the output as text without the white space around it, at most so many bytes.
     pub(super) fn last_text(&self, bytes_max: usize) -> String {
         let text = String::from_utf8_lossy(self.bytes()).into_owned();
         let text = text.trim();
         let from = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
         text[from..].trim_start().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(text: &str) -> Tail {
+        let mut tail = Tail::new(100);
+        tail.push(text.as_bytes());
+        tail
+    }
+
+    #[test]
+    fn a_result_keeps_all_but_the_line_ends_behind_it() {
+        assert_eq!(written("  a\n b \n\r\n").result(100), "  a\n b ");
+        assert_eq!(written("\n").result(100), "");
+        assert_eq!(written("abc\n").result(2), "bc");
+    }
+
+    #[test]
+    fn a_reason_has_no_white_space_around_it() {
+        assert_eq!(written("  a\n b \n").last_text(100), "a\n b");
     }
 }

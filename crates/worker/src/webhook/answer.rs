@@ -49,15 +49,11 @@ fn is_final(status: StatusCode) -> bool {
     status.is_client_error() && !matches!(status.as_u16(), 408 | 425 | 429)
 }
 
-/// What was answered, where it is text and all of it is there; else the status.
+/// What was answered, as it was, where it is text and all of it is there; else the status.
 fn result(status: StatusCode, body: &Body) -> String {
-    let text = match std::str::from_utf8(&body.bytes) {
-        Ok(text) if body.is_whole => text.trim(),
-        _ => "",
-    };
-    match text {
-        "" => format!("HTTP {}", status.as_u16()),
-        text => text.to_owned(),
+    match std::str::from_utf8(&body.bytes) {
+        Ok(text) if body.is_whole && !text.trim().is_empty() => text.to_owned(),
+        _ => format!("HTTP {}", status.as_u16()),
     }
 }
 

@@ -397,7 +397,7 @@ async fn the_status_decides() {
             "",
             "{\"error\":1}\n",
             Verdict::Success {
-                detail: "{\"error\":1}".into(),
+                detail: "{\"error\":1}\n".into(),
             },
         ),
         ("304", "", "", Verdict::failure("HTTP 304 Not Modified")),
@@ -514,6 +514,18 @@ async fn a_body_of_exactly_the_limit_is_the_result() {
             detail: detail.to_owned(),
         };
         assert!(verdict == expected, "{bytes} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_the_result_as_it_is() {
+    for (body, detail) in [("  a\n b \n", "  a\n b \n"), (" \n", "HTTP 200")] {
+        let server = Server::with_status("200", "", body).await;
+        let verdict = verdict_of(config(), task_to(&server.url)).await;
+        let expected = Verdict::Success {
+            detail: detail.to_owned(),
+        };
+        assert_eq!(verdict, expected);
     }
 }
 
