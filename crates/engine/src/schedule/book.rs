@@ -5,18 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use minutehand_model::{
-    Command, Frontier, Gap, LogOffset, Namespace, Place, RevisionEntry, ScheduleId, ScheduleState,
+    Command, Frontier, LogOffset, Namespace, Place, RevisionEntry, ScheduleId, ScheduleState,
     ScheduleStateChange, ScheduleStatus, TaskKey, Timestamp,
 };
 
 use super::deleted::{Deleted, DeletedSchedules};
+use super::order::{DecisionOrder, Number};
 use super::revise::{Applying, Cursors, Revised};
 use super::{KnownSchedule, Moment, Name, Outbox, Schedule};
 use crate::planted::PlantedBug;
 use crate::rules::Rules;
-
-/// The number of a schedule that lives; numbers are used again.
-type Number = usize;
 
 /// All schedules of a partition.
 #[derive(Debug)]
@@ -28,12 +26,8 @@ pub(crate) struct ScheduleBook<R> {
     by_name: BTreeMap<Name, Number>,
     /// What each schedule stands under in the indices below.
     standing: BTreeMap<Number, Standing>,
-    /// Every schedule that has a next occurrence and is not behind, by its place.
-    order: BTreeSet<(Place, Number)>,
-    /// Those that are behind: F goes on without them.
-    behind: BTreeSet<(Place, Number)>,
-    /// What F has come past: who has a next occurrence there is behind.
-    come_past: ComePast,
+    /// Every schedule that has a next occurrence.
+    order: DecisionOrder,
     /// Those with runs that are to be given up or asked to stop again, by when.
     alarms: BTreeSet<(Timestamp, Number)>,
     /// Whose runs are in progress.
@@ -50,28 +44,6 @@ pub(crate) struct ScheduleBook<R> {
     restored: BTreeMap<Name, ScheduleState>,
     /// Runs decided while commands were applied; they leave with the next tick.
     outbox: Outbox,
-}
-
-/// What F has come past; the same as [`Frontier::has_come_past`].
-#[derive(Debug)]
-struct ComePast {
-    head: Place,
-    gaps: Vec<Gap>,
-}
-
-impl Default for ComePast {
-    fn default() -> ComePast {
-        ComePast {
-            head: Place::START,
-            gaps: Vec::new(),
-        }
-    }
-}
-
-impl ComePast {
-    fn has(&self, place: Place) -> bool {
-        place <= self.head && !self.gaps.iter().any(|gap| gap.owes(place))
-    }
 }
 
 /// Where a schedule stands in the indices.
@@ -91,9 +63,7 @@ impl<R: Rules> ScheduleBook<R> {
             free: Vec::new(),
             by_name: BTreeMap::new(),
             standing: BTreeMap::new(),
-            order: BTreeSet::new(),
-            behind: BTreeSet::new(),
-            come_past: ComePast::default(),
+            order: DecisionOrder::default(),
             alarms: BTreeSet::new(),
             runs: BTreeMap::new(),
             stopping: 0,
@@ -127,54 +97,39 @@ impl<R: Rules> ScheduleBook<R> {
 
     /// The place of the next occurrence of any schedule that is not behind.
     pub(crate) fn peek(&self) -> Option<Place> {
-        self.order.first().map(|(place, _)| *place)
+        self.order.first_on_time().map(|(place, _)| place)
     }
 
     /// The place of the next occurrence of those that are behind.
     pub(crate) fn peek_behind(&self) -> Option<Place> {
-        self.behind.first().map(|(place, _)| *place)
+        self.order.first_behind().map(|(place, _)| place)
     }
 
     /// How many are behind.
     pub(crate) fn behind(&self) -> usize {
-        self.behind.len()
+        self.order.behind()
     }
 
     /// F stands here.
     pub(crate) fn frontier_is(&mut self, frontier: &Frontier) {
-        self.come_past.head = frontier.head;
-        if self.come_past.gaps != frontier.gaps {
-            self.come_past.gaps.clone_from(&frontier.gaps);
-        }
-        let next = self.peek();
-        debug_assert!(
-            next.is_none_or(|place| !self.come_past.has(place)),
-            "F came past {next:?} without a decision"
-        );
+        self.order.frontier_is(frontier);
     }
 
-    /// Those whose next occurrence lies at or before a place are behind from now on. Each notes how
-    /// far it has come: what the checkpoint says holds only for those that lie before a gap.
+    /// Those whose next occurrence lies at or before a place are behind from now on.
+    pub(crate) fn leave_behind(&mut self, through: Place) {
+        self.order.leave_behind(through);
+    }
+
+    /// The same where F goes through a stretch again. Each notes how far it has come: what the
+    /// checkpoint says holds only for those that were created before.
     pub(crate) fn leave_each_behind(&mut self, through: Place) {
-        for (_, number) in self.order.range(..=(through, Number::MAX)).copied() {
+        for number in self.order.late(through) {
             if let Some(schedule) = &mut self.schedules[number] {
                 schedule.note_left();
                 self.dirty.insert(number);
             }
         }
-        self.leave_behind(through);
-    }
-
-    /// Those whose next occurrence lies at or before a place are behind from now on.
-    pub(crate) fn leave_behind(&mut self, through: Place) {
-        let on_time = self.order.split_off(&(through, Number::MAX));
-        let late = std::mem::replace(&mut self.order, on_time);
-        if self.behind.is_empty() {
-            self.behind = late;
-        } else {
-            // Few as a rule, and they may be many that are behind already: not to be built anew.
-            self.behind.extend(late);
-        }
+        self.order.leave_behind(through);
     }
 
     /// When time alone brings something about for runs in progress.
@@ -423,17 +378,9 @@ impl<R: Rules> ScheduleBook<R> {
         };
         let may_backfill = schedule.may_backfill(moment);
         if self.standing.get(&number) != Some(&standing) {
-            // One that was left behind stays so, although F may still have to come past it.
-            let left = self.place_behind(number);
-            self.leave_indices(number);
-            if let Some(place) = standing.next {
-                let is_behind = left == Some(place) || self.come_past.has(place);
-                let order = match is_behind {
-                    true => &mut self.behind,
-                    false => &mut self.order,
-                };
-                order.insert((place, number));
-            }
+            let before = self.standing.get(&number).and_then(|before| before.next);
+            self.order.moved(number, before, standing.next);
+            self.leave_other_indices(number);
             self.alarms
                 .extend(standing.alarm.map(|time| (time, number)));
             self.runs
@@ -451,20 +398,20 @@ impl<R: Rules> ScheduleBook<R> {
         }
     }
 
-    fn place_behind(&self, number: Number) -> Option<Place> {
-        let place = self.standing.get(&number)?.next?;
-        self.behind.contains(&(place, number)).then_some(place)
+    fn leave_indices(&mut self, number: Number) {
+        let next = self
+            .standing
+            .get(&number)
+            .and_then(|standing| standing.next);
+        self.order.moved(number, next, None);
+        self.leave_other_indices(number);
     }
 
-    fn leave_indices(&mut self, number: Number) {
+    fn leave_other_indices(&mut self, number: Number) {
         self.backfilling.remove(&number);
         let Some(standing) = self.standing.remove(&number) else {
             return;
         };
-        if let Some(place) = standing.next {
-            self.order.remove(&(place, number));
-            self.behind.remove(&(place, number));
-        }
         if let Some(time) = standing.alarm {
             self.alarms.remove(&(time, number));
         }
@@ -492,14 +439,14 @@ impl<R: Rules> ScheduleBook<R> {
     /// Decides the next occurrence, whose place the caller has peeked, and moves on to the
     /// following one.
     pub(crate) fn pass_next(&mut self, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
-        if let Some((_, number)) = self.order.first().copied() {
+        if let Some((_, number)) = self.order.first_on_time() {
             self.pass(number, now, frontier, outbox);
         }
     }
 
     /// The same for those that are behind.
     pub(crate) fn pass_behind(&mut self, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
-        if let Some((_, number)) = self.behind.first().copied() {
+        if let Some((_, number)) = self.order.first_behind() {
             self.pass(number, now, frontier, outbox);
         }
     }

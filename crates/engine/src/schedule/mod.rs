@@ -11,6 +11,7 @@ mod deleted;
 mod ends;
 mod moment;
 mod occurrence;
+mod order;
 mod request;
 mod revise;
 mod segment;
