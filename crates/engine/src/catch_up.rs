@@ -193,7 +193,8 @@ impl<R: Rules> Partition<R> {
         let left = left.saturating_sub(outbox.publications.len());
         let bytes_max = self.config.tick_bytes_max;
         Room {
-            count: left.min(self.allowance()),
+            count: left,
+            allowed: self.allowance(),
             bytes: bytes_max - bytes_taken.min(bytes_max / 2),
         }
     }
@@ -203,7 +204,8 @@ impl<R: Rules> Partition<R> {
         let left = self.config.tick_publications_max;
         let count_max = left
             .saturating_sub(outbox.publications.len())
-            .min(room.count);
+            .min(room.count)
+            .min(room.allowed);
         let (mut count, mut bytes) = (0, 0);
         while self.phase() != Phase::Replaying
             && let Some(stretch) = self.frontier.backlog.first().copied()

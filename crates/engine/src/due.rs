@@ -4,6 +4,7 @@
 use minutehand_model::Timestamp;
 
 use crate::calendar_queue::CalendarQueue;
+use crate::owed::{OwedPace, Turn};
 
 /// Two queues: F goes through the first, the backlog through the second.
 #[derive(Debug)]
@@ -15,6 +16,10 @@ pub(crate) struct DueTasks {
     pub(crate) caught_up_at: Timestamp,
     /// What schedules owe had the larger half of their room last.
     pub(crate) owed_had_turn: bool,
+    /// Which of the schedules that are behind decided last.
+    pub(crate) owed_turn: Turn,
+    /// `None` while no schedule is behind.
+    pub(crate) owed_pace: Option<OwedPace>,
     /// When what is behind is next looked through for what the timetable does not have.
     pub(crate) looked_through_at: Timestamp,
 }
@@ -28,6 +33,8 @@ impl Default for DueTasks {
             behind,
             caught_up_at,
             owed_had_turn: false,
+            owed_turn: Turn::default(),
+            owed_pace: None,
             looked_through_at,
         }
     }
@@ -38,6 +45,7 @@ impl DueTasks {
     pub(crate) fn clock_went_back(&mut self, now: Timestamp) {
         self.caught_up_at = self.caught_up_at.min(now);
         self.looked_through_at = self.looked_through_at.min(now);
+        self.owed_pace = None;
     }
 
     /// How many there are.

@@ -19,22 +19,102 @@ use crate::schedule::Outbox;
 /// They take no execution's place, so that what is due is not kept behind them one tick each.
 pub(crate) const SILENT_DECISIONS_MAX: usize = 4_096;
 
+/// Schedules that are left behind in one step where each has to note it: their states leave with one
+/// tick. The others stay on time meanwhile.
+const LEFT_TOGETHER_MAX: usize = 1_024;
+
 /// How much of a tick is left for something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     pub(crate) count: usize,
+    /// How many of them the rate of catching up allows.
+    pub(crate) allowed: usize,
     pub(crate) bytes: usize,
 }
 
 impl Room {
-    const NONE: Room = Room { count: 0, bytes: 0 };
+    const NONE: Room = Room {
+        count: 0,
+        allowed: 0,
+        bytes: 0,
+    };
 
     /// What is left; half of the bytes at least, since the last that was taken may have been large.
     fn without(self, taken: Room) -> Room {
         Room {
             count: self.count.saturating_sub(taken.count),
+            allowed: self.allowed.saturating_sub(taken.allowed),
             bytes: self.bytes.saturating_sub(taken.bytes).max(self.bytes / 2),
         }
+    }
+}
+
+/// Whose turn it is of the schedules that are behind: a long backlog of one does not hold up another
+/// that has missed little, nor the other way round.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The one that owes what was due first.
+    #[default]
+    Oldest,
+    /// The one that is the least behind.
+    Newest,
+}
+
+impl Turn {
+    fn next(self) -> Turn {
+        match self {
+            Turn::Oldest => Turn::Newest,
+            Turn::Newest => Turn::Oldest,
+        }
+    }
+}
+
+/// How late the oldest that schedules owe may be: the rate of catching up bounds what makes that
+/// less, and not what keeps pace with the clock. They name more meanwhile, perhaps more than the rate
+/// allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwedPace {
+    /// The oldest place that is owed, as it was seen last.
+    oldest: Place,
+    late_ms: i64,
+}
+
+impl OwedPace {
+    fn begin(oldest: Place, now: Timestamp) -> OwedPace {
+        let late_ms = now.millis_since(oldest.due);
+        OwedPace { oldest, late_ms }
+    }
+
+    /// The oldest is this one, without a decision: an older one was left behind or read late, or the
+    /// oldest is owed no more.
+    fn seen(self, oldest: Place, now: Timestamp) -> OwedPace {
+        match oldest < self.oldest {
+            true => OwedPace {
+                oldest,
+                late_ms: self.late_ms.max(now.millis_since(oldest.due)),
+            },
+            false => self.gained(oldest),
+        }
+    }
+
+    /// The oldest is this one by a decision for which the rate was used, or by one after which its
+    /// schedule is no longer behind.
+    fn gained(self, oldest: Place) -> OwedPace {
+        let gained_ms = oldest.due.millis_since(self.oldest.due).max(0);
+        OwedPace {
+            oldest,
+            late_ms: self.late_ms - gained_ms,
+        }
+    }
+
+    /// The oldest is this one by a decision that only kept pace.
+    fn kept(self, oldest: Place) -> OwedPace {
+        OwedPace { oldest, ..self }
+    }
+
+    /// Whether it is later than it may be.
+    fn falls_back(self, now: Timestamp) -> bool {
+        now.millis_since(self.oldest.due) > self.late_ms
     }
 }
 
@@ -49,7 +129,9 @@ impl<R: Rules> Partition<R> {
         match self.frontier.gaps.first() {
             _ if !is_any_late => {}
             // Only what was created since the clock went back is owed there.
-            Some(gap) => self.schedules.leave_each_behind(through.min(gap.through)),
+            Some(gap) => self
+                .schedules
+                .leave_each_behind(through.min(gap.through), LEFT_TOGETHER_MAX),
             None => {
                 self.frontier.leave_owed();
                 self.schedules.leave_behind(through);
@@ -83,26 +165,63 @@ impl<R: Rules> Partition<R> {
 
     /// Decides what schedules owe, as far as there is room; answers what is left of it for tasks.
     pub(crate) fn take_owed(&mut self, room: Room, outbox: &mut Outbox) -> Room {
-        let limit = self.owed_limit();
         let own = self.room_for_owed(room);
         let (published, bytes) = (outbox.publications.len(), outbox.started_bytes);
         let (mut silent, mut taken) = (0, Room::NONE);
         while self.phase() != Phase::Replaying
             && (taken.count < own.count && taken.bytes < own.bytes)
             && silent < SILENT_DECISIONS_MAX
-            && self.schedules.peek_behind().is_some_and(|at| at <= limit)
+            && let Some((place, is_charged)) = self.next_owed(taken.allowed < own.allowed)
         {
-            self.schedules.pass_behind(self.now, &self.frontier, outbox);
+            self.decide_owed(place, is_charged, outbox);
             let count = outbox.publications.len() - published;
-            silent += usize::from(count == taken.count);
+            let started = count - taken.count;
+            silent += usize::from(started == 0);
+            taken.allowed += if is_charged { started } else { 0 };
             (taken.count, taken.bytes) = (count, outbox.started_bytes - bytes);
         }
         self.minutes.recurred(&outbox.publications[published..]);
         self.note_what_is_owed();
-        if taken.count > 0 {
+        if taken.allowed > 0 {
             self.due.caught_up_at = self.now;
         }
         room.without(taken)
+    }
+
+    /// The place of what is decided next of all that schedules owe, and whether the rate has to
+    /// allow it; `None` when nothing may be.
+    fn next_owed(&mut self, is_allowed: bool) -> Option<(Place, bool)> {
+        let limit = self.owed_limit();
+        let oldest = self.schedules.peek_behind().filter(|at| *at <= limit)?;
+        let pace = match self.due.owed_pace {
+            Some(pace) => pace.seen(oldest, self.now),
+            None => OwedPace::begin(oldest, self.now),
+        };
+        self.due.owed_pace = Some(pace);
+        if pace.falls_back(self.now) {
+            return Some((oldest, false));
+        }
+        if !is_allowed {
+            return None;
+        }
+        self.due.owed_turn = self.due.owed_turn.next();
+        let place = match self.due.owed_turn {
+            Turn::Oldest => oldest,
+            Turn::Newest => self.schedules.peek_newest_behind(limit).unwrap_or(oldest),
+        };
+        Some((place, true))
+    }
+
+    fn decide_owed(&mut self, place: Place, is_charged: bool, outbox: &mut Outbox) {
+        let behind = self.schedules.behind();
+        self.schedules
+            .pass_behind(place, self.now, &self.frontier, outbox);
+        let has_gained = is_charged || self.schedules.behind() < behind;
+        let pace = self.due.owed_pace.zip(self.schedules.peek_behind());
+        self.due.owed_pace = pace.map(|(pace, oldest)| match has_gained {
+            true => pace.gained(oldest),
+            false => pace.kept(oldest),
+        });
     }
 
     /// What schedules owe takes half of the room when there are tasks behind as well; all when there
@@ -116,6 +235,7 @@ impl<R: Rules> Partition<R> {
         self.due.owed_had_turn = has_turn;
         Room {
             count: room.count.saturating_add(usize::from(has_turn)) / 2,
+            allowed: room.allowed.saturating_add(usize::from(has_turn)) / 2,
             bytes: room.bytes / 2,
         }
     }
@@ -125,9 +245,10 @@ impl<R: Rules> Partition<R> {
     pub(crate) fn note_what_is_owed(&mut self) {
         if self.phase() != Phase::Replaying {
             let oldest = self.schedules.peek_behind();
-            if oldest.is_some() {
+            match oldest {
                 // A revision that was read late owes what F has passed.
-                self.frontier.leave_owed();
+                Some(_) => self.frontier.leave_owed(),
+                None => self.due.owed_pace = None,
             }
             self.frontier.note_owed(oldest);
         }

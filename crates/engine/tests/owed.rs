@@ -190,6 +190,41 @@ fn a_deleted_schedule_owes_nothing_of_its_backlog() {
 }
 
 #[test]
+fn schedules_that_name_more_than_the_rate_come_back() {
+    let mut story = Story::begin_with(rated());
+    for number in 0..30 {
+        story.say(
+            500,
+            revise(&format!("often-{number}"), 1, Some(every(1_000))),
+        );
+    }
+    story.pass(600_000);
+    story.take_over(605_000);
+    story.pass(606_000);
+    assert!(story.partition.status().backlog_schedules > 0);
+    story.pass(620_000);
+    assert_eq!(story.partition.status().backlog_schedules, 0);
+    let last = named(&story, "often-29");
+    assert_eq!(nominals(&last), each_second(1, 620));
+    assert_eq!(last.last().expect("some").at_ms, 620_000);
+}
+
+#[test]
+fn one_that_missed_little_waits_for_none_that_missed_much() {
+    let mut story = outage(rated());
+    story.take_over(600_000);
+    story.say(600_500, revise("seldom", 1, Some(every(5_000))));
+    story.pass(603_000);
+    story.take_over(608_000);
+    story.pass(611_000);
+    let seldom = named(&story, "seldom");
+    assert_eq!(nominals(&seldom), [605_000, 610_000]);
+    assert_eq!(seldom[1].at_ms, 610_000);
+    assert!(story.partition.status().backlog_schedules > 0);
+    assert!(named(&story, "often").len() < 400);
+}
+
+#[test]
 fn what_is_owed_stays_so_when_a_clock_goes_back() {
     let mut story = outage(rated());
     story.say(1_100, revise("also", 1, Some(every(300_000))));

@@ -105,6 +105,11 @@ impl<R: Rules> ScheduleBook<R> {
         self.order.first_behind().map(|(place, _)| place)
     }
 
+    /// The place of the next occurrence of the one that is the least behind, up to a limit.
+    pub(crate) fn peek_newest_behind(&self, limit: Place) -> Option<Place> {
+        self.order.last_behind(limit).map(|(place, _)| place)
+    }
+
     /// How many are behind.
     pub(crate) fn behind(&self) -> usize {
         self.order.behind()
@@ -117,19 +122,23 @@ impl<R: Rules> ScheduleBook<R> {
 
     /// Those whose next occurrence lies at or before a place are behind from now on.
     pub(crate) fn leave_behind(&mut self, through: Place) {
-        self.order.leave_behind(through);
+        self.order.leave_behind((through, Number::MAX));
     }
 
     /// The same where F goes through a stretch again. Each notes how far it has come: what the
     /// checkpoint says holds only for those that were created before.
-    pub(crate) fn leave_each_behind(&mut self, through: Place) {
-        for number in self.order.late(through) {
+    pub(crate) fn leave_each_behind(&mut self, through: Place, count_max: usize) {
+        let mut left = None;
+        for (place, number) in self.order.late(through).take(count_max) {
             if let Some(schedule) = &mut self.schedules[number] {
                 schedule.note_left();
                 self.dirty.insert(number);
             }
+            left = Some((place, number));
         }
-        self.order.leave_behind(through);
+        if let Some(last) = left {
+            self.order.leave_behind(last);
+        }
     }
 
     /// When time alone brings something about for runs in progress.
@@ -444,9 +453,15 @@ impl<R: Rules> ScheduleBook<R> {
         }
     }
 
-    /// The same for those that are behind.
-    pub(crate) fn pass_behind(&mut self, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
-        if let Some((_, number)) = self.order.first_behind() {
+    /// The same of one that is behind, whose place the caller has peeked.
+    pub(crate) fn pass_behind(
+        &mut self,
+        place: Place,
+        now: Timestamp,
+        frontier: &Frontier,
+        outbox: &mut Outbox,
+    ) {
+        if let Some((_, number)) = self.order.last_behind(place) {
             self.pass(number, now, frontier, outbox);
         }
     }

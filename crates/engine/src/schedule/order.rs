@@ -42,6 +42,12 @@ impl DecisionOrder {
         self.behind.first().copied()
     }
 
+    /// The last of those that are behind whose next occurrence lies at or before a place.
+    pub(super) fn last_behind(&self, through: Place) -> Option<(Place, Number)> {
+        let up_to = self.behind.range(..=(through, Number::MAX));
+        up_to.copied().next_back()
+    }
+
     /// How many are behind.
     pub(super) fn behind(&self) -> usize {
         self.behind.len()
@@ -64,15 +70,14 @@ impl DecisionOrder {
         place <= self.head && !self.gaps.iter().any(|gap| gap.owes(place))
     }
 
-    /// Those on time whose next occurrence lies at or before a place.
-    pub(super) fn late(&self, through: Place) -> impl Iterator<Item = Number> {
-        let late = self.on_time.range(..=(through, Number::MAX));
-        late.map(|(_, number)| *number)
+    /// Those on time whose next occurrence lies at or before a place, in their order.
+    pub(super) fn late(&self, through: Place) -> impl Iterator<Item = (Place, Number)> {
+        self.on_time.range(..=(through, Number::MAX)).copied()
     }
 
-    /// They are behind from now on, although F has still to come past them.
-    pub(super) fn leave_behind(&mut self, through: Place) {
-        let on_time = self.on_time.split_off(&(through, Number::MAX));
+    /// Those on time up to this one are behind from now on, although F has still to come past them.
+    pub(super) fn leave_behind(&mut self, (place, number): (Place, Number)) {
+        let on_time = self.on_time.split_off(&(place, number.saturating_add(1)));
         let late = std::mem::replace(&mut self.on_time, on_time);
         if self.behind.is_empty() {
             self.behind = late;
@@ -129,8 +134,8 @@ mod tests {
         order.frontier_is(&at(5));
         order.moved(7, None, Some(place(10)));
         order.moved(8, None, Some(place(30)));
-        assert_eq!(order.late(place(20)).collect::<Vec<_>>(), [7]);
-        order.leave_behind(place(20));
+        assert_eq!(order.late(place(20)).collect::<Vec<_>>(), [(place(10), 7)]);
+        order.leave_behind((place(20), Number::MAX));
         order.moved(7, Some(place(10)), Some(place(10)));
         assert_eq!(order.first_on_time(), Some((place(30), 8)));
         order.frontier_is(&at(25));

@@ -210,7 +210,13 @@ impl Schedule {
         }
         let passed = self.passed(frontier).due;
         let owed = self.owed_from(frontier);
-        owed.map_or(passed, |nominal| passed.min(nominal.plus_millis(-1)))
+        let decided = owed.map_or(passed, |nominal| passed.min(nominal.plus_millis(-1)));
+        // With jitter a later nominal time may have been decided first.
+        let noted = self
+            .state
+            .decided_through
+            .filter(|noted| *noted != ALL_DECIDED);
+        noted.map_or(decided, |(_, nominal)| decided.max(nominal))
     }
 
     /// The first nominal time that is owed although F has passed it.
