@@ -96,7 +96,8 @@ impl<R: Rules> Partition<R> {
     }
 
     pub(crate) fn is_late(&self, due: Timestamp) -> bool {
-        self.now.millis_since(due) > self.config.catch_up_after_ms
+        // What lies beyond the horizon cannot be left behind: F would pass it.
+        self.reachable_present().millis_since(due) > self.config.catch_up_after_ms
     }
 
     /// Whether tasks may be left behind.
@@ -116,7 +117,8 @@ impl<R: Rules> Partition<R> {
     /// Where what is left behind ends. Half of the time that is allowed stays with F: otherwise more
     /// would be left behind at once.
     pub(crate) fn late_through(&self) -> Place {
-        Place::end_of(self.now.plus_millis(-self.config.catch_up_after_ms / 2))
+        let allowed_ms = self.config.catch_up_after_ms / 2;
+        Place::end_of(self.reachable_present().plus_millis(-allowed_ms))
     }
 
     /// The due times, from and until, at which the backlog may still owe something. What is due

@@ -67,6 +67,10 @@ pub struct Config {
     /// The lease's time to live: an owner that was not confirmed for two thirds of it stops firing.
     #[serde(skip)]
     pub lease_ttl_ms: i64,
+    /// Another region could adopt the partition: F stands at the horizon that the register of
+    /// regions has acknowledged, and where none is known it does not move.
+    #[serde(skip)]
+    pub has_other_regions: bool,
     /// How far the owner's clock may be from that of a sink that has one of its own.
     #[serde(skip)]
     pub clock_skew_ms_max: i64,
@@ -121,6 +125,7 @@ impl Default for Config {
             ledger: true,
             checkpoint_interval_ms: 1_000,
             lease_ttl_ms: 5_000,
+            has_other_regions: false,
             clock_skew_ms_max: 5_000,
             retry_delay_ms: 50,
             retry_delay_ms_max: 2_000,

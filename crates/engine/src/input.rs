@@ -141,6 +141,13 @@ pub enum Input {
         /// When it did.
         at: Timestamp,
     },
+    /// The register of regions has acknowledged that this region may publish what is due until
+    /// then. Where another region could adopt the partition F stands until one is known
+    /// ([`crate::Config::has_other_regions`]); elsewhere none ever comes.
+    Horizon {
+        /// The latest due time that F may pass.
+        until: Timestamp,
+    },
     /// How much memory the partition may take from now on.
     MemoryBudget {
         /// Bytes.

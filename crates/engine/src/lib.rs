@@ -28,6 +28,7 @@ mod flush;
 mod hand_over;
 mod heads;
 mod holds;
+mod horizon;
 mod inbox;
 mod input;
 mod log_cursor;

@@ -16,8 +16,10 @@ impl<R: Rules> Partition<R> {
     /// Whether more of the timetable is wanted in memory: less than three quarters of the
     /// look-ahead are, and there is room. By a clock that is not to be gone by nobody can tell.
     pub(crate) fn wants_to_read_ahead(&self) -> bool {
-        let is_short =
-            self.coverage.loaded() < self.now.plus_millis(self.config.look_ahead_ms * 3 / 4);
+        let wanted = self
+            .reachable_present()
+            .plus_millis(self.config.look_ahead_ms * 3 / 4);
+        let is_short = self.coverage.loaded() < wanted;
         is_short && !self.is_memory_full() && self.knows_the_time()
     }
 
@@ -26,9 +28,10 @@ impl<R: Rules> Partition<R> {
         if !self.wants_to_read_ahead() || !self.coverage.may_read_ahead(self.now) {
             return;
         }
-        let (from, until) = self
-            .coverage
-            .next_ahead(self.now.plus_millis(self.config.look_ahead_ms));
+        let wanted = self
+            .reachable_present()
+            .plus_millis(self.config.look_ahead_ms);
+        let (from, until) = self.coverage.next_ahead(wanted);
         let request = self.read_timetable(from, until);
         self.coverage.read_ahead(
             request,

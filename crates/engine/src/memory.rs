@@ -122,7 +122,7 @@ impl<R: Rules> Partition<R> {
             return false;
         }
         let budget = self.config.memory_bytes_max;
-        let is_urgent = self.coverage.loaded() <= self.now.plus_millis(URGENT_MS);
+        let is_urgent = self.coverage.loaded() <= self.reachable_present().plus_millis(URGENT_MS);
         let limit = if is_urgent {
             budget.saturating_add(budget / 4)
         } else {

@@ -25,7 +25,7 @@ impl<R: Rules> Partition<R> {
     /// What lies far beyond the look-ahead leaves memory.
     pub(crate) fn narrow_look_ahead(&mut self) {
         let look_ahead_ms = self.config.look_ahead_ms;
-        let until = self.now.plus_millis(look_ahead_ms);
+        let until = self.reachable_present().plus_millis(look_ahead_ms);
         let is_too_long = self.coverage.horizon() > until.plus_millis(look_ahead_ms / LONGER_SHARE);
         if !is_too_long || !self.knows_the_time() || self.breaks(PlantedBug::LookAheadWide) {
             return;

@@ -9,6 +9,7 @@ use crate::coverage::{Coverage, Reading};
 use crate::due::DueTasks;
 use crate::effect::{Effect, Effects, StopReason};
 use crate::holds::Holds;
+use crate::horizon::Horizon;
 use crate::input::{Failure, Input, Moment, RequestId};
 use crate::log_cursor::LogCursor;
 use crate::minutes::MinuteBook;
@@ -38,6 +39,7 @@ pub struct Partition<R = Sound> {
     pub(crate) sink_clock: SinkClock,
     pub(crate) effects: Effects,
     pub(crate) ownership: Ownership,
+    pub(crate) horizon: Horizon,
 
     // The cursors.
     pub(crate) log: LogCursor,
@@ -82,6 +84,7 @@ impl<R: Rules> Partition<R> {
             sink_clock: SinkClock::default(),
             effects: Effects::default(),
             ownership: Ownership::default(),
+            horizon: Horizon::unknown(config.has_other_regions),
             log: LogCursor::new(LogOffset::START),
             ticker: Ticker::new(Single::default()),
             frontier: Frontier::START,
@@ -110,6 +113,7 @@ impl<R: Rules> Partition<R> {
             sink_clock: self.sink_clock,
             effects: std::mem::take(&mut self.effects),
             ownership: self.ownership.anew(ticking),
+            horizon: self.horizon,
             log: LogCursor::new(self.log.end()),
             ticker: Ticker::new(ticking),
             ..Partition::obeying(self.rules, self.config.clone(), self.id)
@@ -169,6 +173,7 @@ impl<R: Rules> Partition<R> {
             Input::Failed { request, failure } => self.failed(request, failure),
             Input::LogGrew { end } => self.log.grew(end),
             Input::LeaseConfirmed { at } => self.ownership.lease_confirmed(at),
+            Input::Horizon { until } => self.horizon.acknowledged(until),
             Input::MemoryBudget { bytes_max } => self.config.memory_bytes_max = bytes_max,
             Input::HandOver { asked_at } => self.ownership.ask_for_hand_over(asked_at),
         }

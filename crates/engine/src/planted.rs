@@ -70,6 +70,10 @@ planted_bugs! {
     Dedupe = "dedupe",
     /// What arrives while the timetable is being read is filed for a later read.
     ReadInFlight = "read-in-flight",
+    /// F passes the horizon that the register of regions has acknowledged.
+    Horizon = "horizon",
+    /// An owner that knows of no horizon goes by the present alone.
+    HorizonAssumed = "horizon-assumed",
     /// Fires everything of the next ten milliseconds.
     Early = "early",
     /// F passes what has not been loaded.

@@ -128,7 +128,7 @@ impl<R: Rules> Partition<R> {
             true => Timestamp::MAX,
             false => self.coverage.loaded().plus_millis(-1),
         };
-        held.min(loaded)
+        held.min(loaded).min(self.horizon_bound())
     }
 
     /// How far F may move in this tick.

@@ -62,13 +62,13 @@ impl<R: Rules> Partition<R> {
         if self.coverage.awaits_ahead(self.now) || self.is_memory_full() || !self.knows_the_time() {
             return None;
         }
-        Some(
-            self.coverage
-                .loaded()
-                .plus_millis(-(self.config.look_ahead_ms * 3 / 4))
-                .plus_millis(1)
-                .max(self.now.plus_millis(1)),
-        )
+        let short_after = self
+            .coverage
+            .loaded()
+            .plus_millis(-(self.config.look_ahead_ms * 3 / 4));
+        // Where F stands at the horizon, time alone makes nothing short.
+        let is_ever = short_after < self.horizon_bound().max(self.frontier.front().due);
+        is_ever.then(|| short_after.max(self.now).plus_millis(1))
     }
 
     /// At once, when there is room again for records that waited for it.

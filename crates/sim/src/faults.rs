@@ -145,6 +145,12 @@ fault_model! {
     hanging_ms_max: i64 = Later(UpTo(20_000)),
     /// How far the log's clock goes back when another machine leads it.
     log_clock_ms_max: i64 = Later(Seldom(1_000)),
+    /// Other regions that adopt this one, whether or not anything is wrong with it.
+    adoptions_per_minute: f64 = Later(Rate(6.0)),
+    /// How long they keep it.
+    adoption_ms_max: i64 = Later(UpTo(40_000)),
+    /// Extensions of the horizon of which nobody says what became: half of them had their effect.
+    register_in_doubt: f64 = Later(Rate(0.3)),
 }
 
 impl FaultModel {
@@ -230,6 +236,10 @@ fault_counts! {
     reader_deaths,
     /// Transactions that hung.
     hanging_transactions,
+    /// Adoptions by other regions.
+    adoptions,
+    /// Extensions of the horizon that ended in doubt.
+    extensions_in_doubt,
     /// Leases that ran out.
     expired_leases,
     /// Owners that began.

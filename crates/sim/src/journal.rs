@@ -12,6 +12,8 @@ use minutehand_model::{
     TaskKey, Timestamp,
 };
 
+pub use crate::store::Closing;
+
 /// What a record of the log says, without what the checkers do not need.
 ///
 /// `encoded` stands for what a task says: its bytes, or a fingerprint of them here and in what was
@@ -364,6 +366,8 @@ pub struct Journal {
     pub clock_skew_ms_max: Option<i64>,
     /// How far any clock was from true time, at most.
     pub clock_error_ms: i64,
+    /// When another region took the right to speak away, and what it could know by that.
+    pub closings: Vec<Closing>,
     /// By number.
     pub partitions: Vec<PartitionJournal>,
 }

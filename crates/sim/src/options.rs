@@ -114,6 +114,8 @@ impl Setup {
         setup.log_keeps_all = receiving.chance(0.3);
         setup.reception.refused = receiving.pick(&[0, 0, 20, 100]);
         setup.reception.put_off = receiving.pick(&[0, 0, 50, 300]);
+        setup.engine.has_other_regions =
+            options.planted.is_none() && Rng::fork(seed, 18).chance(0.3);
         if let Some(planted) = options.planted {
             profile::aim_at(planted, &mut setup, &mut rng);
         }
@@ -175,6 +177,7 @@ impl Setup {
             ..Config::default()
         };
         setup.rules = Breakable::default();
+        setup.engine.has_other_regions = false;
         setup.log_has_markers = false;
         (setup.log_generation, setup.logs_begin) = (LogGeneration::FIRST, Vec::new());
         setup.reception = Reception::default();

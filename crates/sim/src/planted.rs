@@ -107,6 +107,12 @@ flaws! {
     PutOffInPlace = "put-off-in-place",
     /// The log forgets by time what is still needed.
     RetentionShort = "retention-short",
+    /// The register moves a region's horizon on although the region speaks no more.
+    SpeakerUnchecked = "speaker-unchecked",
+    /// A horizon is believed to be acknowledged although nobody has said so.
+    DoubtBelieved = "doubt-believed",
+    /// The horizon is what the speaker's clock says, acknowledged or not.
+    HorizonFromClock = "horizon-from-clock",
 }
 
 impl Flaw {
@@ -144,6 +150,10 @@ impl Flaw {
 
     pub(crate) fn reuses_epochs(self) -> bool {
         self == Flaw::EpochReuse
+    }
+
+    pub(crate) fn ignores_region_epochs(self) -> bool {
+        self == Flaw::SpeakerUnchecked
     }
 
     pub(crate) fn splits_transactions(self) -> bool {

@@ -98,6 +98,7 @@ fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
         }
         Flaw::PutOffLost | Flaw::PutOffInPlace => setup.reception.put_off = 300,
         Flaw::RetentionShort => far_and_crashing(setup, rng),
+        Flaw::SpeakerUnchecked | Flaw::DoubtBelieved | Flaw::HorizonFromClock => adopted(setup),
         Flaw::Atomic | Flaw::TornTick => {}
     }
 }
@@ -251,8 +252,21 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.mix.repeats = 30;
             setup.mix.horizon_ms = 30 * SECOND_MS;
         }
+        PlantedBug::Horizon => adopted(setup),
+        PlantedBug::HorizonAssumed => {
+            adopted(setup);
+            setup.model.lost_answer = 0.3;
+        }
         PlantedBug::Early => {}
     }
+}
+
+/// Other regions that adopt this one and give it back, again and again.
+fn adopted(setup: &mut Setup) {
+    setup.engine.has_other_regions = true;
+    setup.model.adoptions_per_minute = 6.0;
+    setup.model.adoption_ms_max = 20_000;
+    setup.model.register_in_doubt = 0.3;
 }
 
 /// Outages that leave a backlog, and little room in each tick to catch up with it.

@@ -112,6 +112,7 @@ fn simulate(setup: Setup) -> Report {
         published: sum(|partition| partition.publications.len()),
         ticks: sum(|partition| partition.ticks.len()),
         blocks: world
+            .stores
             .timetables
             .iter()
             .map(|timetable| timetable.blocks_written)
@@ -127,13 +128,13 @@ fn simulate(setup: Setup) -> Report {
 /// What the ledger says, where one is kept.
 fn books(world: &World, partition: usize) -> Option<Books> {
     world.setup.engine.ledger.then(|| {
-        let checkpoint = world.sinks[partition].checkpoint();
+        let checkpoint = world.stores.sinks[partition].checkpoint();
         let counting = checkpoint.map_or_else(Vec::new, |last| {
             let (tallies, supplements) = (&last.minutes.tallies, &last.minutes.supplements);
             tallies.iter().chain(supplements).copied().collect()
         });
         Books {
-            rows: world.ledgers[partition].rows(Timestamp::MIN, Timestamp::MAX),
+            rows: world.stores.ledgers[partition].rows(Timestamp::MIN, Timestamp::MAX),
             counting,
         }
     })
@@ -169,9 +170,9 @@ fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Jour
     let is_healthy = drawn.is_healthy();
     let partitions = (0..world.setup.partitions).map(|partition| {
         let ledger = books(world, partition);
-        let sink = &mut world.sinks[partition];
+        let sink = &mut world.stores.sinks[partition];
         crate::journal::PartitionJournal {
-            log: std::mem::take(&mut world.logs[partition].history),
+            log: std::mem::take(&mut world.stores.logs[partition].history),
             ledger,
             schedule_states: sink.states(),
             ticks: std::mem::take(&mut sink.ticks),
@@ -183,7 +184,7 @@ fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Jour
                 .map(|set_aside| set_aside.position.clone())
                 .collect(),
             unpublished: std::mem::take(&mut sink.unpublished),
-            damaged_tasks: std::mem::take(&mut world.timetables[partition].damaged_tasks),
+            damaged_tasks: std::mem::take(&mut world.stores.timetables[partition].damaged_tasks),
         }
     });
     Journal {
@@ -203,6 +204,10 @@ fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Jour
             .sinks_tell_the_time
             .then_some(world.setup.engine.clock_skew_ms_max),
         clock_error_ms: world.clock_error_ms,
+        closings: world
+            .speaker
+            .as_ref()
+            .map_or_else(Vec::new, |speaker| speaker.register.closings().to_vec()),
     }
 }
 

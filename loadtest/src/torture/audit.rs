@@ -113,6 +113,7 @@ pub fn audit(recorded: Recorded, facts: RunFacts) -> Audit {
         dedupe_window_ms: facts.dedupe_window_ms,
         clock_skew_ms_max: None,
         clock_error_ms: facts.clock_error_ms,
+        closings: Vec::new(),
         partitions: journals,
     };
     violations.extend(minutehand_sim::audit(&journal));

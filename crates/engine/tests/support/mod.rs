@@ -111,6 +111,8 @@ pub(crate) struct Story {
     pub(crate) kept: Vec<LedgerRow>,
     /// Rows are not acknowledged.
     pub(crate) loses_rows: bool,
+    /// The horizon that the register of regions has acknowledged, where there is one.
+    horizon: Option<Timestamp>,
 }
 
 impl Story {
@@ -160,6 +162,7 @@ impl Story {
             slow_answer: None,
             kept: Vec::new(),
             loses_rows: false,
+            horizon: None,
         };
         story.take_over(0);
         story
@@ -241,6 +244,9 @@ impl Story {
     pub(crate) fn take_over(&mut self, ms: i64) {
         self.epoch += 1;
         self.partition = Partition::new(self.config.clone(), PartitionId::own(0));
+        if let Some(until) = self.horizon {
+            self.partition.handle(at(ms), Input::Horizon { until });
+        }
         self.partition.handle(
             at(ms),
             Input::Acquired {
@@ -346,6 +352,15 @@ impl Story {
             .as_ref()
             .map_or(0, |checkpoint| checkpoint.replay_from.position());
         self.log_begins
+    }
+
+    /// The register of regions has acknowledged a horizon: this owner hears of it, and so does every
+    /// later one.
+    pub(crate) fn acknowledge(&mut self, until_ms: i64) {
+        let until = at(until_ms);
+        self.horizon = self.horizon.max(Some(until));
+        self.partition.handle(self.now, Input::Horizon { until });
+        self.settle();
     }
 
     /// The owner is asked to hand over.

@@ -1,6 +1,7 @@
 //! The checkers: pure functions of the journal that know the promises, and nothing of how they are
 //! kept.
 
+mod bracket;
 mod chronos;
 mod course;
 mod cursors;
@@ -75,6 +76,7 @@ const CHECKERS: &[(&str, Checker)] = &[
     ("chronos matching", chronos::check),
     ("recovery", recovery::check),
     ("ledger", ledger::check),
+    ("bracket", bracket::check),
 ];
 
 /// The names of all checkers, in the order in which they are asked.

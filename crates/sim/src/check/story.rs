@@ -95,6 +95,7 @@ impl Story {
             dedupe_window_ms: 1_000,
             clock_skew_ms_max: None,
             clock_error_ms: 0,
+            closings: Vec::new(),
             partitions: vec![self.partition.clone()],
         }
     }

@@ -85,7 +85,7 @@ impl super::World {
             self.queue.push(until_ms, Event::LogGrew { owner: id });
             return;
         }
-        let end = self.logs[id.partition].end();
+        let end = self.stores.logs[id.partition].end();
         if let Some(owner) = self.owner_mut(id) {
             owner.growth_is_coming = false;
             self.handle(id, Input::LogGrew { end });

@@ -54,7 +54,7 @@ impl super::World {
                 return;
             }
             Effect::ForgetRevisions { offsets } => {
-                self.timetables[id.partition].forget_revisions(&offsets);
+                self.stores.timetables[id.partition].forget_revisions(&offsets);
                 return;
             }
             Effect::Release { epoch } => {
@@ -231,7 +231,7 @@ impl super::World {
         };
         // A stale owner may well find that its successor has let the log forget what it wants to
         // read.
-        let is_current = self.sinks[id.partition].opened() == owner.epoch;
+        let is_current = self.stores.sinks[id.partition].opened() == owner.epoch;
         if matches!(reason, StopReason::ClockOff { .. }) {
             self.counts.clocks_refused += 1;
             self.end_for_its_clock(id.node);

@@ -79,7 +79,7 @@ impl super::World {
         self.counts.duplicate_commands += times - 1;
         let mut newest = None;
         for _ in 0..times {
-            let offset = self.logs[partition].append(self.now_ms, payload.clone());
+            let offset = self.stores.logs[partition].append(self.now_ms, payload.clone());
             newest = Some(offset);
             self.note_append(partition, offset, payload.len() as u64);
         }
@@ -96,7 +96,7 @@ impl super::World {
         first_stop: usize,
     ) {
         let mut begun = Vec::new();
-        let sink = &self.sinks[partition];
+        let sink = &self.stores.sinks[partition];
         let unpublished: BTreeSet<usize> = sink
             .unpublished
             .iter()
@@ -107,7 +107,7 @@ impl super::World {
             if unpublished.contains(&index) {
                 continue;
             }
-            let is_of_schedule = !self.logs[partition].is_of_task(published.offset)
+            let is_of_schedule = !self.stores.logs[partition].is_of_task(published.offset)
                 || self
                     .worker
                     .waits_for(partition, published.key, published.due);
@@ -131,8 +131,8 @@ impl super::World {
                 self.run_ends_in(takes_ms, (partition, key), number);
             }
         }
-        for index in first_stop..self.sinks[partition].stops.len() {
-            let stop = self.sinks[partition].stops[index].1.clone();
+        for index in first_stop..self.stores.sinks[partition].stops.len() {
+            let stop = self.stores.sinks[partition].stops[index].1.clone();
             for (number, soon_ms) in self.worker.stop(partition, stop.key, stop.due) {
                 self.run_ends_in(soon_ms, (partition, stop.key), number);
             }
@@ -149,7 +149,7 @@ impl super::World {
     }
 
     fn note_append(&mut self, partition: usize, offset: LogOffset, size: u64) {
-        let (now_ms, log) = (self.now_ms, &self.logs[partition]);
+        let (now_ms, log) = (self.now_ms, &self.stores.logs[partition]);
         let who = Who::Store(partition);
         let say = || {
             let last = log.history.last();
@@ -180,7 +180,7 @@ impl super::World {
             self.queue.push(self.now_ms + 700, again);
             return;
         }
-        let offset = self.logs[partition].append(self.now_ms, encode(&command));
+        let offset = self.stores.logs[partition].append(self.now_ms, encode(&command));
         self.note_append(partition, offset, 1);
         self.tell_of_growth(partition);
     }

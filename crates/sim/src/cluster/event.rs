@@ -6,6 +6,7 @@ use minutehand_model::{
 };
 
 use super::network::Store;
+use super::speaker::Extension;
 
 /// Names one owner: a node's life, a partition, and which of its owners there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +141,10 @@ pub(crate) enum Fault {
     Drain,
     ReaderDies,
     TransactionHangs,
+    /// Another region takes the right to speak.
+    Adopted,
+    /// It gives it back.
+    GivenBack,
     DrainEnds {
         node: usize,
     },
@@ -209,6 +214,16 @@ pub(crate) enum Event {
         partition: usize,
         epoch: Epoch,
     },
+    /// The speaker moves the horizon on.
+    ExtendHorizon,
+    ExtensionLands(Extension),
+    /// The register says whether it was done.
+    ExtensionAnswered(Extension, bool),
+    /// A node hears of a horizon that was acknowledged.
+    HorizonHeard {
+        node: usize,
+        until_ms: i64,
+    },
     /// The next log of a partition begins.
     LogBegins {
         partition: usize,
@@ -241,6 +256,7 @@ impl Event {
             Event::Renew { node, .. }
             | Event::RenewAnswered { node, .. }
             | Event::Reconcile { node, .. }
+            | Event::HorizonHeard { node, .. }
             | Event::AcquireAnswered { node, .. } => Some(*node),
             _ => None,
         }

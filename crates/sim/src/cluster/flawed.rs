@@ -61,7 +61,7 @@ impl super::World {
 
     /// A checkpoint as an owner gets it when it opens the sink.
     pub(super) fn spoil_checkpoint(&self, partition: usize) -> Option<Checkpoint> {
-        let sink = &self.sinks[partition];
+        let sink = &self.stores.sinks[partition];
         let kept = if self.has(Flaw::CheckpointStale) {
             sink.checkpoint_before()
         } else {

@@ -53,7 +53,7 @@ impl super::World {
                 );
             }
             RequestKind::FindTask { key, due } => {
-                let mut entries = self.timetables[id.partition].find_due(key, due);
+                let mut entries = self.stores.timetables[id.partition].find_due(key, due);
                 self.spoil_found(&mut entries);
                 let count = entries.len() as u64;
                 self.note(owner(id), "find task", [key.low(), count], || {
@@ -71,7 +71,7 @@ impl super::World {
                     let is_lost =
                         self.setup.flaw == Some(Flaw::RevisionsLost) && self.rng.chance(0.5);
                     if !is_lost && !self.write_is_lost() {
-                        self.timetables[id.partition].write_revision(revision);
+                        self.stores.timetables[id.partition].write_revision(revision);
                     }
                 }
                 self.done(envelope);
@@ -93,16 +93,16 @@ impl super::World {
                     || format!("log below {below}, timetable before {before}"),
                 );
                 if !self.setup.log_keeps_all {
-                    self.logs[id.partition].truncate(below);
+                    self.stores.logs[id.partition].truncate(below);
                 }
-                self.timetables[id.partition].expire(before);
+                self.stores.timetables[id.partition].expire(before);
             }
         }
     }
 
     fn land_open(&mut self, envelope: Envelope, epoch: Epoch) {
         let (id, partition) = (envelope.owner, envelope.owner.partition);
-        let Ok(session) = self.sinks[partition].open(epoch) else {
+        let Ok(session) = self.stores.sinks[partition].open(epoch) else {
             self.note(owner(id), "open refused", [epoch.0, 0], || {
                 format!("epoch {epoch}")
             });
@@ -111,9 +111,9 @@ impl super::World {
         };
         let checkpoint = self.spoil_checkpoint(partition);
         let prepared_from = self.prepared_from(id, checkpoint.as_ref());
-        let sink = &self.sinks[partition];
+        let sink = &self.stores.sinks[partition];
         let tick = sink.checkpoint().map_or(0, |checkpoint| checkpoint.tick);
-        let log_end = self.logs[partition].end();
+        let log_end = self.stores.logs[partition].end();
         let input = Input::Opened {
             request: envelope.request,
             checkpoint: checkpoint.map(Box::new),
@@ -138,7 +138,7 @@ impl super::World {
     fn land_read_log(&mut self, envelope: Envelope, from: LogOffset, bytes_max: usize) {
         let (id, partition) = (envelope.owner, envelope.owner.partition);
         if let Some(kept_ms) = self.setup.flaw.and_then(|flaw| flaw.forgets_after_ms()) {
-            self.logs[partition].forget_before(self.now_ms - kept_ms);
+            self.stores.logs[partition].forget_before(self.now_ms - kept_ms);
         }
         let prepared = self
             .log_of(id)
@@ -146,7 +146,7 @@ impl super::World {
             .and_then(|log| log.read(from, bytes_max));
         let read = match prepared {
             Some(read) => Some(read),
-            None => self.logs[partition].read_stable(from, bytes_max, self.now_ms),
+            None => self.stores.logs[partition].read_stable(from, bytes_max, self.now_ms),
         };
         let input = match read {
             Some(mut read) => {
@@ -167,7 +167,7 @@ impl super::World {
                 }
             }
             None => {
-                let start = self.logs[partition].start();
+                let start = self.stores.logs[partition].start();
                 self.note(
                     owner(id),
                     "log is gone",
@@ -228,7 +228,7 @@ impl super::World {
                 .then(|| self.rng.next());
             self.counts.corrupt_blocks += u64::from(flip.is_some());
             if !self.write_is_lost() {
-                self.timetables[partition].write_block(block, flip);
+                self.stores.timetables[partition].write_block(block, flip);
             }
         }
         self.done(envelope);
@@ -239,7 +239,8 @@ impl super::World {
         let (id, partition) = (envelope.owner, envelope.owner.partition);
         for tally in tallies {
             let mut found = Found::begin(tally);
-            let page = self.timetables[partition].read(tally.minute, tally.end(), usize::MAX);
+            let page =
+                self.stores.timetables[partition].read(tally.minute, tally.end(), usize::MAX);
             found.take_in(&page.entries);
             let row = LedgerRow {
                 tally: *tally,
@@ -251,7 +252,7 @@ impl super::World {
                 [tally.closed_by, tally.published.count],
                 || format!("{row:?}"),
             );
-            self.ledgers[partition].write(row);
+            self.stores.ledgers[partition].write(row);
         }
         let request = envelope.request;
         self.reply(envelope, Input::Done { request }, None);
@@ -273,7 +274,7 @@ impl super::World {
             latest_clock_ms,
             session: Some(session),
         };
-        if self.sinks[tick.partition.index()]
+        if self.stores.sinks[tick.partition.index()]
             .reception
             .refuses_tick(&tick.publications)
         {
@@ -303,11 +304,11 @@ impl super::World {
         };
         let partition = tick.partition.index();
         if flaw.splits_transactions() && !tick.publications.is_empty() && self.rng.chance(0.02) {
-            self.sinks[partition].commit_torn(tick.clone(), at, false);
+            self.stores.sinks[partition].commit_torn(tick.clone(), at, false);
             return true;
         }
         if flaw.tears_ticks() && tick.publications.len() > 1 && self.rng.chance(0.02) {
-            self.sinks[partition].commit_torn(tick.clone(), at, true);
+            self.stores.sinks[partition].commit_torn(tick.clone(), at, true);
             return true;
         }
         false
@@ -328,9 +329,9 @@ impl super::World {
         } else {
             String::new()
         };
-        let first_publication = self.sinks[partition].publications.len();
-        let first_stop = self.sinks[partition].stops.len();
-        let Ok(Appends { derived, others }) = self.sinks[partition].commit(tick, at) else {
+        let first_publication = self.stores.sinks[partition].publications.len();
+        let first_stop = self.stores.sinks[partition].stops.len();
+        let Ok(Appends { derived, others }) = self.stores.sinks[partition].commit(tick, at) else {
             self.counts.fenced_commits += 1;
             self.note(owner(id), "commit refused", [epoch.0, number], || {
                 format!("epoch {epoch} tick {number}")
@@ -354,23 +355,23 @@ impl super::World {
         let appended: Vec<_> = derived.chain(others).collect();
         let has_grown = has_derived || !appended.is_empty();
         for command in appended {
-            self.logs[partition].append_command(self.now_ms, command);
+            self.stores.logs[partition].append_command(self.now_ms, command);
         }
         if has_grown {
             self.tell_of_growth(partition);
         }
-        let derived_end = has_derived.then(|| self.logs[partition].end());
+        let derived_end = has_derived.then(|| self.stores.logs[partition].end());
         let derived_end = derived_end.map(|end| self.told_by(Flaw::GenerationOfDerived, end));
         if self.setup.log_has_markers {
-            self.logs[partition].leave_hole(1);
+            self.stores.logs[partition].leave_hole(1);
         }
         self.executions_published(partition, first_publication, first_stop);
         Some(derived_end)
     }
 
     fn note_publications(&mut self, partition: usize, first: usize) {
-        for index in first..self.sinks[partition].publications.len() {
-            let published = &self.sinks[partition].publications[index];
+        for index in first..self.stores.sinks[partition].publications.len() {
+            let published = &self.stores.sinks[partition].publications[index];
             let (key, due, offset) = (published.key, published.due, published.offset);
             let is_early = due.as_millis() > self.now_ms;
             self.counts.early_by_true_time += u64::from(is_early);

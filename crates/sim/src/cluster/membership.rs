@@ -6,6 +6,7 @@ use minutehand_model::{Epoch, LogOffset, PartitionId, Timestamp};
 use super::event::{Event, OwnerId};
 use super::network::Store;
 use super::node::Owner;
+use super::speaker::Speaker;
 use crate::trace::Who;
 
 /// How long a node waits before it asks again for a partition that somebody holds, in milliseconds.
@@ -18,7 +19,7 @@ impl super::World {
         self.nodes[node].is_up && self.nodes[node].incarnation == incarnation
     }
 
-    fn is_cut_off(&self, node: usize) -> bool {
+    pub(crate) fn is_cut_off(&self, node: usize) -> bool {
         self.network
             .cut_until(node, Store::Coordinator, self.now_ms)
             .is_some()
@@ -290,6 +291,11 @@ impl super::World {
         let Some(id) = self.owner_id(node, partition) else {
             return;
         };
+        // It may find none, and stands until it hears of one.
+        let told = self.speaker.as_ref().map(Speaker::told);
+        if let Some(until) = told.filter(|_| !self.rng.chance(self.model.lost_answer)) {
+            self.handle(id, Input::Horizon { until });
+        }
         let at = self.nodes[node].confirmed_at;
         self.handle(id, Input::LeaseConfirmed { at });
         self.handle(id, Input::Acquired { epoch });

@@ -12,6 +12,7 @@ mod nemesis;
 mod network;
 mod node;
 mod prepared;
+mod speaker;
 mod world;
 
 pub(crate) use world::World;

@@ -16,6 +16,7 @@ impl super::World {
             Fault::Drain,
             Fault::ReaderDies,
             Fault::TransactionHangs,
+            Fault::Adopted,
         ] {
             self.plan(fault);
         }
@@ -31,7 +32,12 @@ impl super::World {
             Fault::Drain => self.model.drains_per_minute,
             Fault::ReaderDies => self.model.reader_deaths_per_minute,
             Fault::TransactionHangs => self.model.hanging_per_minute,
-            Fault::DrainEnds { .. } | Fault::Restart { .. } | Fault::Heal => return,
+            Fault::Adopted if self.speaker.is_some() => self.model.adoptions_per_minute,
+            Fault::Adopted
+            | Fault::GivenBack
+            | Fault::DrainEnds { .. }
+            | Fault::Restart { .. }
+            | Fault::Heal => return,
         };
         if per_minute <= 0.0 {
             return;
@@ -44,7 +50,7 @@ impl super::World {
     }
 
     /// How long a fault lasts: never beyond the end of all faults.
-    fn lasting(&mut self, ms_max: i64) -> i64 {
+    pub(crate) fn lasting(&mut self, ms_max: i64) -> i64 {
         (self.now_ms + self.fault_rng.range(1, ms_max.max(1))).min(self.setup.faults_end_ms)
     }
 
@@ -90,12 +96,14 @@ impl super::World {
             Fault::DrainEnds { node } => self.drain(node, false),
             Fault::ReaderDies => self.reader_dies(node),
             Fault::TransactionHangs => self.transaction_hangs(),
+            Fault::Adopted => self.adopted(),
+            Fault::GivenBack => self.given_back(),
             Fault::Restart { node } => self.restart(node),
             Fault::Heal => self.heal(),
         }
     }
 
-    fn note_until(&mut self, who: Who, what: &'static str, until_ms: i64) {
+    pub(crate) fn note_until(&mut self, who: Who, what: &'static str, until_ms: i64) {
         let lasts_ms = until_ms - self.now_ms;
         self.note(who, what, [lasts_ms as u64, 0], || {
             format!("for {lasts_ms} ms")
@@ -208,7 +216,7 @@ impl super::World {
         self.counts.hanging_transactions += 1;
         let partition = self.fault_rng.below(self.setup.partitions as u64) as usize;
         let until_ms = self.lasting(self.model.hanging_ms_max);
-        self.logs[partition].hang(until_ms);
+        self.stores.logs[partition].hang(until_ms);
         self.note_until(Who::Store(partition), "hangs", until_ms);
     }
 

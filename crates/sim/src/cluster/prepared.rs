@@ -33,7 +33,7 @@ impl super::World {
     /// The timetable that an owner goes by while it has written nothing itself.
     pub(crate) fn timetable_of(&self, id: OwnerId) -> &TimetableStore {
         self.prepared_until(id, Phase::Loading)
-            .map_or(&self.timetables[id.partition], |prepared| {
+            .map_or(&self.stores.timetables[id.partition], |prepared| {
                 &prepared.timetable
             })
     }
@@ -80,14 +80,14 @@ impl super::World {
         if !prepares || self.nodes[node].prepared.contains_key(&partition) {
             return;
         }
-        let Some(checkpoint) = self.sinks[partition].checkpoint() else {
+        let Some(checkpoint) = self.stores.sinks[partition].checkpoint() else {
             return;
         };
         let prepared = Prepared {
             replay_from: checkpoint.replay_from,
             has_begun: false,
-            timetable: self.timetables[partition].clone(),
-            log: self.logs[partition].readable(self.now_ms),
+            timetable: self.stores.timetables[partition].clone(),
+            log: self.stores.logs[partition].readable(self.now_ms),
         };
         self.nodes[node].prepared.insert(partition, prepared);
     }

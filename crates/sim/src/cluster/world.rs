@@ -7,6 +7,7 @@ use super::coordinator::Coordinator;
 use super::event::{Event, Fault, OwnerId};
 use super::network::Network;
 use super::node::{Node, Owner};
+use super::speaker::Speaker;
 use crate::faults::{FaultCounts, FaultModel};
 use crate::queue::EventQueue;
 use crate::rng::Rng;
@@ -33,11 +34,10 @@ pub(crate) struct World {
     pub(crate) model: FaultModel,
     pub(crate) counts: FaultCounts,
     pub(crate) trace: Trace,
-    pub(crate) logs: Vec<LogStore>,
-    pub(crate) sinks: Vec<SinkStore>,
-    pub(crate) timetables: Vec<TimetableStore>,
-    pub(crate) ledgers: Vec<LedgerStore>,
+    pub(crate) stores: Stores,
     pub(crate) coordinator: Coordinator,
+    /// `None` where no other region could adopt this one.
+    pub(crate) speaker: Option<Speaker>,
     pub(crate) network: Network,
     pub(crate) nodes: Vec<Node>,
     pub(crate) instances: u64,
@@ -46,6 +46,30 @@ pub(crate) struct World {
     pub(crate) events: u64,
     pub(crate) clock_error_ms: i64,
     pub(crate) misconduct: Misconduct,
+}
+
+/// What lasts, by partition.
+pub(crate) struct Stores {
+    pub(crate) logs: Vec<LogStore>,
+    pub(crate) sinks: Vec<SinkStore>,
+    pub(crate) timetables: Vec<TimetableStore>,
+    pub(crate) ledgers: Vec<LedgerStore>,
+}
+
+impl Stores {
+    fn new(setup: &Setup) -> Stores {
+        let partitions = 0..setup.partitions;
+        let log = || LogStore::in_cluster(setup.log_generation, setup.model.log_clock_ms_max);
+        Stores {
+            logs: partitions.clone().map(|_| log()).collect(),
+            sinks: partitions
+                .clone()
+                .map(|_| SinkStore::receiving(setup.reception))
+                .collect(),
+            timetables: partitions.map(|_| TimetableStore::default()).collect(),
+            ledgers: vec![LedgerStore::default(); setup.partitions],
+        }
+    }
 }
 
 /// What owners did that they may not do, in words.
@@ -80,15 +104,12 @@ impl World {
             model: setup.model.clone(),
             counts: FaultCounts::default(),
             trace: Trace::new(setup.trace, setup.begin_ms),
-            logs: (0..partitions)
-                .map(|_| LogStore::in_cluster(setup.log_generation, setup.model.log_clock_ms_max))
-                .collect(),
-            sinks: (0..partitions)
-                .map(|_| SinkStore::receiving(setup.reception))
-                .collect(),
-            timetables: (0..partitions).map(|_| TimetableStore::default()).collect(),
-            ledgers: vec![LedgerStore::default(); partitions],
+            stores: Stores::new(&setup),
             coordinator: Coordinator::new(nodes, partitions, setup.engine.lease_ttl_ms),
+            speaker: setup
+                .engine
+                .has_other_regions
+                .then(|| Speaker::new(setup.begin_ms)),
             network: Network::new(nodes),
             nodes: (0..nodes)
                 .map(|_| Node::new(partitions, skewed(&mut rng)))
@@ -109,13 +130,16 @@ impl World {
 
     fn plant(&mut self) {
         let Some(flaw) = self.setup.flaw else { return };
-        for sink in &mut self.sinks {
+        for sink in &mut self.stores.sinks {
             flaw.plant_in_sink(sink);
         }
-        for timetable in &mut self.timetables {
+        for timetable in &mut self.stores.timetables {
             flaw.plant_in_timetable(&mut timetable.flaws);
         }
         self.coordinator.epochs_reused = flaw.reuses_epochs();
+        if let Some(speaker) = &mut self.speaker {
+            speaker.register.epochs_ignored = flaw.ignores_region_epochs();
+        }
     }
 
     fn begin(&mut self) {
@@ -137,6 +161,9 @@ impl World {
         }
         self.queue.push(self.now_ms + 500, Event::Produce);
         self.queue.push(self.now_ms + 600, Event::ChangeSchedule);
+        if self.speaker.is_some() {
+            self.queue.push(self.now_ms, Event::ExtendHorizon);
+        }
         for (at_ms, partition) in setup.logs_begin {
             self.queue.push(at_ms, Event::LogBegins { partition });
         }
@@ -213,6 +240,12 @@ impl World {
                 partition,
                 epoch,
             } => self.release_lands(node, partition, epoch),
+            Event::ExtendHorizon => self.extend_horizon(),
+            Event::ExtensionLands(extension) => self.extension_lands(extension),
+            Event::ExtensionAnswered(extension, is_applied) => {
+                self.extension_answered(extension, is_applied);
+            }
+            Event::HorizonHeard { node, until_ms } => self.horizon_heard(node, until_ms),
             Event::LogBegins { partition } => self.log_begins(partition),
             Event::Produce => self.produce(),
             Event::ChangeSchedule => self.change_schedule(),
@@ -227,8 +260,8 @@ impl World {
     }
 
     fn log_begins(&mut self, partition: usize) {
-        self.logs[partition].begin_generation();
-        let end = self.logs[partition].end();
+        self.stores.logs[partition].begin_generation();
+        let end = self.stores.logs[partition].end();
         self.note(Who::Store(partition), "log begins", [end.bits(), 0], || {
             format!("it goes on at {end}")
         });

@@ -7,11 +7,14 @@
 mod ledger;
 mod log;
 mod reception;
+mod register;
 mod sink;
 mod timetable;
 
 pub(crate) use ledger::LedgerStore;
 pub(crate) use log::{LogStore, ReadRecords};
 pub(crate) use reception::{Flaw as ReceptionFlaw, Reception};
+pub use register::Closing;
+pub(crate) use register::RegisterStore;
 pub(crate) use sink::{Appends, CommitAt, SinkStore};
 pub(crate) use timetable::{TimetableFlaws, TimetableStore};
