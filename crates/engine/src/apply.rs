@@ -97,7 +97,7 @@ impl<R: Rules> Partition<R> {
             self.apply(record);
             self.log.applied_below(next);
         }
-        self.names.let_spent_go();
+        self.tasks.queue_names.let_spent_go();
         if self.phase() == Phase::Replaying && self.log.has_replayed() {
             self.ownership.enter(Phase::Owning);
         }
@@ -255,7 +255,7 @@ impl<R: Rules> Partition<R> {
             due: task.due,
             offset: at.offset,
         };
-        let Some(queue) = self.names.number(&task.queue) else {
+        let Some(queue) = self.tasks.queue_names.number(&task.queue) else {
             return self.put_aside_for_its_queue("the log", at.offset, task);
         };
         let fact = StoredFact::new(task.key, place, at.appended_at, 0).with_task(
@@ -263,7 +263,7 @@ impl<R: Rules> Partition<R> {
             task.guarantee,
             task.precision,
         );
-        self.names.spend(task.queue);
+        self.tasks.queue_names.spend(task.queue);
         self.place(fact, Some(task.encoded));
     }
 

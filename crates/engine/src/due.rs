@@ -4,7 +4,7 @@
 use minutehand_model::Timestamp;
 
 use crate::calendar_queue::CalendarQueue;
-use crate::owed::{OwedPace, Turn};
+use crate::owed_pace::{OwedPace, Turn};
 
 /// Two queues: F goes through the first, the backlog through the second.
 #[derive(Debug)]

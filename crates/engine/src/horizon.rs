@@ -10,14 +10,9 @@
 
 use minutehand_model::Timestamp;
 
-use crate::partition::Partition;
-use crate::planted::PlantedBug;
-use crate::rules::Rules;
-
 /// What has been acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Horizon {
-    /// The latest due time that F may pass.
     bound: Timestamp,
 }
 
@@ -36,22 +31,14 @@ impl Horizon {
     pub(crate) fn acknowledged(&mut self, until: Timestamp) {
         self.bound = self.bound.max(until);
     }
-}
 
-impl<R: Rules> Partition<R> {
-    pub(crate) fn horizon_bound(&self) -> Timestamp {
-        let is_assumed =
-            self.horizon.bound == Timestamp::MIN && self.breaks(PlantedBug::HorizonAssumed);
-        if is_assumed || self.breaks(PlantedBug::Horizon) {
-            return Timestamp::MAX;
-        }
-        self.horizon.bound
+    /// Whether F may move at all.
+    pub(crate) fn is_known(self) -> bool {
+        self.bound > Timestamp::MIN
     }
 
-    /// The present, as far as F may come to it: what is due later need not be in memory, however
-    /// far a clock is ahead.
-    pub(crate) fn reachable_present(&self) -> Timestamp {
-        let reached = self.frontier.front().due;
-        self.now.min(self.horizon_bound().max(reached))
+    /// The latest due time that F may pass.
+    pub(crate) fn bound(self) -> Timestamp {
+        self.bound
     }
 }

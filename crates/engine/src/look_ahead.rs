@@ -13,6 +13,13 @@ use crate::rules::Rules;
 use crate::task_store::{Shelf, TaskIndex};
 
 impl<R: Rules> Partition<R> {
+    /// The present, as far as F may come to it: what is due later need not be in memory, however
+    /// far a clock is ahead.
+    pub(crate) fn reachable_present(&self) -> Timestamp {
+        let reached = self.frontier.front().due;
+        self.now.min(self.horizon_bound().max(reached))
+    }
+
     /// Whether more of the timetable is wanted in memory: less than three quarters of the
     /// look-ahead are, and there is room. By a clock that is not to be gone by nobody can tell.
     pub(crate) fn wants_to_read_ahead(&self) -> bool {
@@ -211,7 +218,7 @@ impl<R: Rules> Partition<R> {
                 None,
             ),
             Fact::Runs(task) => {
-                let Some(queue) = self.names.number(&task.queue) else {
+                let Some(queue) = self.tasks.queue_names.number(&task.queue) else {
                     return self.put_aside_for_its_queue("the timetable", entry.offset, task);
                 };
                 let fact = StoredFact::new(entry.key, place, entry.appended_at, 0).with_task(

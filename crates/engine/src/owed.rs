@@ -11,6 +11,7 @@
 
 use minutehand_model::{Phase, Place, Timestamp};
 
+use crate::owed_pace::{OwedPace, Turn};
 use crate::partition::Partition;
 use crate::rules::Rules;
 use crate::schedule::Outbox;
@@ -46,75 +47,6 @@ impl Room {
             allowed: self.allowed.saturating_sub(taken.allowed),
             bytes: self.bytes.saturating_sub(taken.bytes).max(self.bytes / 2),
         }
-    }
-}
-
-/// Whose turn it is of the schedules that are behind: a long backlog of one does not hold up another
-/// that has missed little, nor the other way round.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Turn {
-    /// The one that owes what was due first.
-    #[default]
-    Oldest,
-    /// The one that is the least behind.
-    Newest,
-}
-
-impl Turn {
-    fn next(self) -> Turn {
-        match self {
-            Turn::Oldest => Turn::Newest,
-            Turn::Newest => Turn::Oldest,
-        }
-    }
-}
-
-/// How late the oldest that schedules owe may be: the rate of catching up bounds what makes that
-/// less, and not what keeps pace with the clock. They name more meanwhile, perhaps more than the rate
-/// allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct OwedPace {
-    /// The oldest place that is owed, as it was seen last.
-    oldest: Place,
-    late_ms: i64,
-}
-
-impl OwedPace {
-    fn begin(oldest: Place, now: Timestamp) -> OwedPace {
-        let late_ms = now.millis_since(oldest.due);
-        OwedPace { oldest, late_ms }
-    }
-
-    /// The oldest is this one, without a decision: an older one was left behind or read late, or the
-    /// oldest is owed no more.
-    fn seen(self, oldest: Place, now: Timestamp) -> OwedPace {
-        match oldest < self.oldest {
-            true => OwedPace {
-                oldest,
-                late_ms: self.late_ms.max(now.millis_since(oldest.due)),
-            },
-            false => self.gained(oldest),
-        }
-    }
-
-    /// The oldest is this one by a decision for which the rate was used, or by one after which its
-    /// schedule is no longer behind.
-    fn gained(self, oldest: Place) -> OwedPace {
-        let gained_ms = oldest.due.millis_since(self.oldest.due).max(0);
-        OwedPace {
-            oldest,
-            late_ms: self.late_ms - gained_ms,
-        }
-    }
-
-    /// The oldest is this one by a decision that only kept pace.
-    fn kept(self, oldest: Place) -> OwedPace {
-        OwedPace { oldest, ..self }
-    }
-
-    /// Whether it is later than it may be.
-    fn falls_back(self, now: Timestamp) -> bool {
-        now.millis_since(self.oldest.due) > self.late_ms
     }
 }
 
@@ -213,6 +145,7 @@ impl<R: Rules> Partition<R> {
     }
 
     fn decide_owed(&mut self, place: Place, is_charged: bool, outbox: &mut Outbox) {
+        assert!(place <= self.owed_limit(), "it is due, and F has come past");
         let behind = self.schedules.behind();
         self.schedules
             .pass_behind(place, self.now, &self.frontier, outbox);

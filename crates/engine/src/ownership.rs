@@ -3,6 +3,7 @@
 use minutehand_model::{Epoch, Phase, Timestamp};
 
 use crate::config::Config;
+use crate::horizon::Horizon;
 use crate::phase::WakeReason;
 use crate::retry::Single;
 
@@ -18,6 +19,8 @@ pub(crate) struct Ownership {
     phase: Phase,
     epoch: Epoch,
     lease_confirmed_at: Timestamp,
+    /// How far F may go so that another region could adopt the partition.
+    pub(crate) horizon: Horizon,
     /// Since when the partition is to be given up.
     hand_over_asked_at: Option<Timestamp>,
     pub(crate) opening: Single,
@@ -26,27 +29,28 @@ pub(crate) struct Ownership {
     pub(crate) wake: Option<(Timestamp, WakeReason)>,
 }
 
-impl Default for Ownership {
-    fn default() -> Ownership {
+impl Ownership {
+    /// A partition that waits to be acquired.
+    pub(crate) fn waiting(has_other_regions: bool) -> Ownership {
         Ownership {
             phase: Phase::Waiting,
             epoch: Epoch(0),
             lease_confirmed_at: Timestamp::MIN,
+            horizon: Horizon::unknown(has_other_regions),
             hand_over_asked_at: None,
             opening: Single::default(),
             hand_over: None,
             wake: None,
         }
     }
-}
 
-impl Ownership {
     /// The same ownership opens its partition once more, after a failure that `opening` goes on
     /// from.
     pub(crate) fn anew(&self, opening: Single) -> Ownership {
         let Ownership {
             epoch,
             lease_confirmed_at,
+            horizon,
             hand_over_asked_at,
             ..
         } = *self;
@@ -55,9 +59,11 @@ impl Ownership {
             phase,
             epoch,
             lease_confirmed_at,
+            horizon,
             hand_over_asked_at,
             opening,
-            ..Ownership::default()
+            hand_over: None,
+            wake: None,
         }
     }
 

@@ -9,7 +9,6 @@ use crate::coverage::{Coverage, Reading};
 use crate::due::DueTasks;
 use crate::effect::{Effect, Effects, StopReason};
 use crate::holds::Holds;
-use crate::horizon::Horizon;
 use crate::input::{Failure, Input, Moment, RequestId};
 use crate::log_cursor::LogCursor;
 use crate::minutes::MinuteBook;
@@ -17,7 +16,6 @@ use crate::outgoing::Outgoing;
 use crate::ownership::Ownership;
 use crate::phase::WakeReason;
 use crate::planted::PlantedBug;
-use crate::queue_names::QueueNames;
 use crate::retry::Single;
 use crate::revisions::StoredRevisions;
 use crate::rules::{Rules, Sound};
@@ -39,7 +37,6 @@ pub struct Partition<R = Sound> {
     pub(crate) sink_clock: SinkClock,
     pub(crate) effects: Effects,
     pub(crate) ownership: Ownership,
-    pub(crate) horizon: Horizon,
 
     // The cursors.
     pub(crate) log: LogCursor,
@@ -53,7 +50,6 @@ pub struct Partition<R = Sound> {
 
     // What is in memory.
     pub(crate) tasks: TaskStore,
-    pub(crate) names: QueueNames,
     pub(crate) due: DueTasks,
     pub(crate) schedules: ScheduleBook<R>,
     pub(crate) holds: Holds,
@@ -83,15 +79,13 @@ impl<R: Rules> Partition<R> {
             now: Timestamp::MIN,
             sink_clock: SinkClock::default(),
             effects: Effects::default(),
-            ownership: Ownership::default(),
-            horizon: Horizon::unknown(config.has_other_regions),
+            ownership: Ownership::waiting(config.has_other_regions),
             log: LogCursor::new(LogOffset::START),
             ticker: Ticker::new(Single::default()),
             frontier: Frontier::START,
             unsettled: Unsettled::default(),
             coverage: Coverage::default(),
             tasks: TaskStore::new(config.dedupe_window_ms),
-            names: QueueNames::default(),
             due: DueTasks::default(),
             schedules: ScheduleBook::new(rules),
             holds: Holds::default(),
@@ -113,7 +107,6 @@ impl<R: Rules> Partition<R> {
             sink_clock: self.sink_clock,
             effects: std::mem::take(&mut self.effects),
             ownership: self.ownership.anew(ticking),
-            horizon: self.horizon,
             log: LogCursor::new(self.log.end()),
             ticker: Ticker::new(ticking),
             ..Partition::obeying(self.rules, self.config.clone(), self.id)
@@ -173,7 +166,7 @@ impl<R: Rules> Partition<R> {
             Input::Failed { request, failure } => self.failed(request, failure),
             Input::LogGrew { end } => self.log.grew(end),
             Input::LeaseConfirmed { at } => self.ownership.lease_confirmed(at),
-            Input::Horizon { until } => self.horizon.acknowledged(until),
+            Input::Horizon { until } => self.ownership.horizon.acknowledged(until),
             Input::MemoryBudget { bytes_max } => self.config.memory_bytes_max = bytes_max,
             Input::HandOver { asked_at } => self.ownership.ask_for_hand_over(asked_at),
         }

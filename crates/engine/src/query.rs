@@ -201,7 +201,7 @@ impl<R: Rules> Partition<R> {
             due: fact.due,
             offset: fact.offset,
             state,
-            queue: (!fact.is(flag::VOID)).then(|| self.names.name(fact.queue)),
+            queue: (!fact.is(flag::VOID)).then(|| self.tasks.queue_names.name(fact.queue)),
             encoded,
         }
     }

@@ -14,6 +14,7 @@ use minutehand_model::{LogOffset, TaskKey, Timestamp};
 use crate::fact::{NONE, StoredFact, flag, halves};
 use crate::heads::Heads;
 use crate::page::{PAGE_BITS, PAGE_FACTS, Page};
+use crate::queue_names::QueueNames;
 
 /// The number of a fact in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,6 +80,8 @@ const SPENT_MAX: usize = 1_024;
 /// Facts by number, and chains of them by key.
 #[derive(Debug)]
 pub(crate) struct TaskStore {
+    /// By the numbers that facts have for them.
+    pub(crate) queue_names: QueueNames,
     dedupe_window_ms: i64,
     now: Timestamp,
     /// What rests and was to be remembered up to this time is known no more.
@@ -113,6 +116,7 @@ pub(crate) struct TaskStore {
 impl TaskStore {
     pub(crate) fn new(dedupe_window_ms: i64) -> TaskStore {
         TaskStore {
+            queue_names: QueueNames::default(),
             dedupe_window_ms,
             now: Timestamp::MIN,
             forgotten_before: Timestamp::MIN,

@@ -131,6 +131,16 @@ impl<R: Rules> Partition<R> {
         held.min(loaded).min(self.horizon_bound())
     }
 
+    /// The latest due time that F may pass where another region could adopt the partition.
+    pub(crate) fn horizon_bound(&self) -> Timestamp {
+        let horizon = self.ownership.horizon;
+        let is_assumed = !horizon.is_known() && self.breaks(PlantedBug::HorizonAssumed);
+        match is_assumed || self.breaks(PlantedBug::Horizon) {
+            true => Timestamp::MAX,
+            false => horizon.bound(),
+        }
+    }
+
     /// How far F may move in this tick.
     fn frontier_limit(&self) -> Place {
         if self.phase() == Phase::Replaying && !self.breaks(PlantedBug::EndFirst) {
@@ -206,6 +216,11 @@ impl<R: Rules> Partition<R> {
     }
 
     fn advance_front(&mut self, reached: Place) {
+        let (front, horizon) = (self.frontier.front(), self.horizon_bound());
+        assert!(
+            reached <= front || reached <= Place::end_of(horizon),
+            "F would pass the horizon {horizon}: {reached:?}"
+        );
         self.frontier.advance(reached);
         self.schedules.frontier_is(&self.frontier);
     }
@@ -332,7 +347,7 @@ impl<R: Rules> Partition<R> {
     pub(crate) fn task_record(&self, fact: &StoredFact, encoded: Bytes) -> TaskRecord {
         TaskRecord {
             key: fact.key(),
-            queue: self.names.name(fact.queue),
+            queue: self.tasks.queue_names.name(fact.queue),
             due: fact.due,
             guarantee: fact.guarantee(),
             precision: fact.precision(),

@@ -118,6 +118,11 @@ impl<R: Rules> ScheduleBook<R> {
     /// F stands here.
     pub(crate) fn frontier_is(&mut self, frontier: &Frontier) {
         self.order.frontier_is(frontier);
+        debug_assert!(
+            self.rules.broken().is_some() || self.order.is_in_time(),
+            "F came past a decision: {:?}",
+            self.order
+        );
     }
 
     /// Those whose next occurrence lies at or before a place are behind from now on.

@@ -53,17 +53,18 @@ impl DecisionOrder {
         self.behind.len()
     }
 
-    /// F stands here. Nobody on time has anything to decide at or before it.
+    /// F stands here.
     pub(super) fn frontier_is(&mut self, frontier: &Frontier) {
         self.head = frontier.head;
         if self.gaps != frontier.gaps {
             self.gaps.clone_from(&frontier.gaps);
         }
+    }
+
+    /// Whether nobody on time has anything to decide that F has come past.
+    pub(super) fn is_in_time(&self) -> bool {
         let next = self.first_on_time();
-        debug_assert!(
-            next.is_none_or(|(place, _)| !self.has_come_past(place)),
-            "F came past {next:?} without a decision"
-        );
+        next.is_none_or(|(place, _)| !self.has_come_past(place))
     }
 
     fn has_come_past(&self, place: Place) -> bool {
@@ -93,10 +94,10 @@ impl DecisionOrder {
         if from == to {
             return;
         }
-        if let Some(place) = from
-            && !self.on_time.remove(&(place, number))
-        {
-            self.behind.remove(&(place, number));
+        if let Some(place) = from {
+            let is_on_time = self.on_time.remove(&(place, number));
+            let is_behind = self.behind.remove(&(place, number));
+            assert!(is_on_time != is_behind, "each stands in one order");
         }
         if let Some(place) = to {
             let order = match self.has_come_past(place) {

@@ -91,6 +91,7 @@ impl Tail {
         let text = String::from_utf8_lossy(self.bytes());
         let text = text.trim_end_matches(['\n', '\r']);
         let from = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
+        debug_assert!(text.len() - from <= bytes_max);
         text[from..].to_owned()
     }
 
