@@ -8,7 +8,7 @@
 
 use minutehand_model::ledger::{ROWS_KEPT_MS, execution_fingerprint, fact_fingerprint};
 use minutehand_model::time::{HOUR_MS, MINUTE_MS};
-use minutehand_model::{LogOffset, Minutes, Phase, Publication, Tally, Timestamp};
+use minutehand_model::{LogOffset, Minutes, Phase, Place, Publication, Tally, Timestamp};
 
 use crate::effect::Effect;
 use crate::fact::{StoredFact, flag};
@@ -375,7 +375,13 @@ impl<R: Rules> Partition<R> {
     pub(crate) fn end_counting(&mut self, outbox: &Outbox, tick: u64) -> bool {
         self.minutes.published(&outbox.publications);
         self.minutes.left_out(&outbox.left_out);
-        self.minutes.close(self.frontier.floor().due, tick);
+        // A revision that was read late owes what lies before all that was left behind.
+        let owed = self.schedules.peek_behind();
+        let owed = owed.map_or(Place::end_of(Timestamp::MAX), |oldest| {
+            oldest.preceding().unwrap_or(Place::START)
+        });
+        self.minutes
+            .close(self.frontier.floor().min(owed).due, tick);
         let again_from = self.counts_again_from();
         self.minutes.count_again(again_from);
         self.minutes.give_up_oldest();

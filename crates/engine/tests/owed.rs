@@ -174,6 +174,18 @@ fn a_revision_rules_from_where_the_one_before_has_come_to() {
 }
 
 #[test]
+fn a_revision_rules_at_once_while_others_are_behind() {
+    let mut story = outage(rated());
+    story.take_over(600_000);
+    story.say(600_500, revise("other", 1, Some(every(3_600_000))));
+    story.say(601_500, revise("other", 2, Some(every(1_000))));
+    story.take_over(603_500);
+    story.pass(605_000);
+    assert!(story.partition.status().backlog_schedules > 0);
+    assert_eq!(nominals(&named(&story, "other")), each_second(602, 605));
+}
+
+#[test]
 fn a_deleted_schedule_owes_nothing_of_its_backlog() {
     let mut story = outage(rated());
     story.take_over(600_000);

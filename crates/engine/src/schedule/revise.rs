@@ -211,12 +211,10 @@ impl Schedule {
         let passed = self.passed(frontier).due;
         let owed = self.owed_from(frontier);
         let decided = owed.map_or(passed, |nominal| passed.min(nominal.plus_millis(-1)));
-        // With jitter a later nominal time may have been decided first.
-        let noted = self
-            .state
-            .decided_through
-            .filter(|noted| *noted != ALL_DECIDED);
-        noted.map_or(decided, |(_, nominal)| decided.max(nominal))
+        // With jitter a later nominal time may have been decided first. What is noted may lie ahead:
+        // just before the next one.
+        let noted = self.state.decided_through;
+        noted.map_or(decided, |(_, nominal)| decided.max(nominal.min(passed)))
     }
 
     /// The first nominal time that is owed although F has passed it.

@@ -7,6 +7,9 @@ use super::view::{RunView, ScheduleHead};
 use crate::gateway::TaskState;
 use crate::gateway::wait::is_ready;
 
+/// A schedule whose next occurrence is later than this is behind, in milliseconds.
+const BEHIND_MS: i64 = 2_000;
+
 /// The reasons, the weightiest first.
 pub(super) fn why(
     schedule: &ScheduleHead,
@@ -39,13 +42,24 @@ pub(super) fn why(
             run.nominal
         ));
     }
-    if let Some((nominal, due)) = schedule.next {
-        reasons.push(match due.millis_since(nominal) {
-            0 => format!("runs next at {nominal}"),
-            jitter_ms => format!("runs next at {due} ({nominal} and {jitter_ms} ms of jitter)"),
-        });
-    }
+    let next = schedule.next.map(|occurrence| runs_next(occurrence, now));
+    reasons.extend(next);
     reasons
+}
+
+/// The nominal time of what is decided next, and when it is due.
+fn runs_next((nominal, due): (Timestamp, Timestamp), now: Timestamp) -> String {
+    let late_ms = now.millis_since(due);
+    if late_ms > BEHIND_MS {
+        let late_s = late_ms / 1_000;
+        return format!(
+            "it is {late_s} s behind: {nominal} is decided next, and what it names meanwhile comes after what it owes"
+        );
+    }
+    match due.millis_since(nominal) {
+        0 => format!("runs next at {nominal}"),
+        jitter_ms => format!("runs next at {due} ({nominal} and {jitter_ms} ms of jitter)"),
+    }
 }
 
 /// What keeps it from having a next run at all.
@@ -127,4 +141,24 @@ fn explained(event: &ScheduleEvent) -> String {
         event.nominal,
         event.kind.as_str()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_is_behind_does_not_say_that_it_runs_in_the_past() {
+        let at = |ms: i64| Timestamp::from_millis(ms);
+        let words = |due_ms, now_ms| runs_next((at(10_000), at(due_ms)), at(now_ms));
+        assert_eq!(words(10_000, 12_000), "runs next at 1970-01-01T00:00:10Z");
+        assert_eq!(
+            words(10_500, 12_000),
+            "runs next at 1970-01-01T00:00:10.500Z (1970-01-01T00:00:10Z and 500 ms of jitter)"
+        );
+        assert_eq!(
+            words(10_000, 75_500),
+            "it is 65 s behind: 1970-01-01T00:00:10Z is decided next, and what it names meanwhile comes after what it owes"
+        );
+    }
 }
