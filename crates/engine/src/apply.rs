@@ -79,6 +79,7 @@ impl<R: Rules> Partition<R> {
     /// known that decisions need.
     pub(crate) fn apply_backlog(&mut self) {
         let mut looked_at = 0;
+        let is_beyond_horizon = self.is_beyond_horizon();
         self.log.inbox_mut().stall(false);
         while self.has_room_for_late() && self.knows_what_is_moved() {
             if looked_at == 0 {
@@ -90,6 +91,10 @@ impl<R: Rules> Partition<R> {
                 self.look_at_backlog();
             }
             looked_at -= 1;
+            // What it asks for now waits in the log until the horizon has moved on.
+            if is_beyond_horizon && self.log.is_new(self.log.next()) {
+                break;
+            }
             let Some(record) = self.log.take_next() else {
                 break;
             };
@@ -183,7 +188,8 @@ impl<R: Rules> Partition<R> {
         let (key, due) = (self.tasks.get(index).key(), self.tasks.get(index).due);
         let withholds = self.schedules.withholds(key, || self.tasks.body(index));
         if withholds {
-            self.schedules.task_cancelled(key, due, self.now);
+            let now = self.reachable_present();
+            self.schedules.task_cancelled(key, due, now);
         }
         withholds
     }

@@ -5,8 +5,9 @@
 //! paused. What schedules owe is decided behind F, so it is bound as well. A horizon that is known
 //! late is only a nearer one, so it may come by any way; as long as none is known, F stands.
 //!
-//! What is asked for "now" (a trigger, a backfill, an overdue command) does not wait for F and is
-//! not bound by it: whoever adopts the partition cannot tell by the horizon whether that has run.
+//! Nothing new begins while the present lies beyond it: commands wait in the log, backfills rest, and
+//! what is decided on the way to the horizon is decided as of there. So all that goes out is due at or
+//! before the horizon. It must lead by more than clocks may differ, or the fastest of them stand.
 
 use minutehand_model::Timestamp;
 

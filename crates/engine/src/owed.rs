@@ -148,7 +148,7 @@ impl<R: Rules> Partition<R> {
         assert!(place <= self.owed_limit(), "it is due, and F has come past");
         let behind = self.schedules.behind();
         self.schedules
-            .pass_behind(place, self.now, &self.frontier, outbox);
+            .pass_behind(place, self.reachable_present(), &self.frontier, outbox);
         let has_gained = is_charged || self.schedules.behind() < behind;
         let pace = self.due.owed_pace.zip(self.schedules.peek_behind());
         self.due.owed_pace = pace.map(|(pace, oldest)| match has_gained {

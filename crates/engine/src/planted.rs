@@ -72,6 +72,8 @@ planted_bugs! {
     ReadInFlight = "read-in-flight",
     /// F passes the horizon that the register of regions has acknowledged.
     Horizon = "horizon",
+    /// What is asked for now begins although the present lies beyond the horizon.
+    HorizonNew = "horizon-new",
     /// An owner that knows of no horizon goes by the present alone.
     HorizonAssumed = "horizon-assumed",
     /// Fires everything of the next ten milliseconds.

@@ -30,11 +30,8 @@ impl<R: Rules> Partition<R> {
         let is_due = self.due_at().is_some_and(|time| time <= self.now);
         let has_decided = self.outgoing.len() > 0
             || self.schedules.has_news()
-            || self.schedules.is_backfilling()
-            || self
-                .schedules
-                .alarm_at()
-                .is_some_and(|time| time <= self.now);
+            || self.backfills()
+            || self.rings_at().is_some_and(|time| time <= self.now);
         let wants_checkpoint = self.checkpoint_at().is_some_and(|time| time <= self.now)
             || self.minute_closes_at().is_some_and(|time| time <= self.now);
         if is_due || has_decided || wants_checkpoint {
@@ -115,8 +112,19 @@ impl<R: Rules> Partition<R> {
                     .filter(|due| *due <= limit),
             )
             .chain(self.catch_up_at())
-            .chain(self.schedules.alarm_at())
+            .chain(self.rings_at())
             .min()
+    }
+
+    /// Whether a backfill goes on.
+    pub(crate) fn backfills(&self) -> bool {
+        self.schedules.is_backfilling() && !self.is_beyond_horizon()
+    }
+
+    /// When time alone brings something about for runs in progress.
+    fn rings_at(&self) -> Option<Timestamp> {
+        let alarm = self.schedules.alarm_at();
+        alarm.filter(|_| !self.is_beyond_horizon())
     }
 
     /// The latest due time that F may pass at any time in the present state.
@@ -139,6 +147,12 @@ impl<R: Rules> Partition<R> {
             true => Timestamp::MAX,
             false => horizon.bound(),
         }
+    }
+
+    /// Whether nothing new may begin: by this clock it would be due beyond the horizon. F may still
+    /// have to come there.
+    pub(crate) fn is_beyond_horizon(&self) -> bool {
+        self.now > self.horizon_bound() && !self.breaks(PlantedBug::HorizonNew)
     }
 
     /// How far F may move in this tick.
@@ -171,7 +185,7 @@ impl<R: Rules> Partition<R> {
         let room = self.take_owed(room, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
         let count = outbox.publications.len();
-        if self.phase() != Phase::Replaying {
+        if self.phase() != Phase::Replaying && !self.is_beyond_horizon() {
             // Before the log has been replayed the newest definition is not known.
             self.schedules.ring(self.now, &mut outbox);
             let bytes_left = self.config.tick_bytes_max.saturating_sub(bytes);
@@ -289,7 +303,8 @@ impl<R: Rules> Partition<R> {
                 last = Some(place);
                 self.pass_all(&mut passing, outbox);
                 let (count, size) = (outbox.publications.len(), outbox.started_bytes);
-                self.schedules.pass_next(self.now, &self.frontier, outbox);
+                self.schedules
+                    .pass_next(self.reachable_present(), &self.frontier, outbox);
                 let started = outbox.publications.len() - count;
                 self.minutes.recurred(&outbox.publications[count..]);
                 steps += started;

@@ -42,7 +42,7 @@ impl<R: Rules> Partition<R> {
             wakes.push((self.minute_closes_at(), WakeReason::Checkpoint));
             let is_busy = self.outgoing.len() > 0 || self.schedules.has_news();
             wakes.push((is_busy.then_some(self.now), WakeReason::Busy));
-            let backfills = self.schedules.is_backfilling() && self.phase() != Phase::Replaying;
+            let backfills = self.backfills() && self.phase() != Phase::Replaying;
             wakes.push((backfills.then(|| self.now.plus_millis(1)), WakeReason::Busy));
         }
         let soonest = wakes

@@ -5,7 +5,7 @@ mod support;
 
 use minutehand_engine::Config;
 use minutehand_model::Command;
-use support::{Story, at, every_ten_seconds, revision, task};
+use support::{Story, at, backfill, every_ten_seconds, revision, task, trigger};
 
 /// Other regions, and tasks at one, two and three seconds.
 fn begin_unknown(config: Config) -> Story {
@@ -50,9 +50,10 @@ fn f_stands_while_no_horizon_is_known() {
     story.pass(10_000);
     assert_eq!(published(&story), []);
     story.take_over(11_000);
-    story.acknowledge(1_500);
+    story.acknowledge(15_000);
     story.pass(12_000);
-    assert_eq!(published(&story), [("1000", 11_000)]);
+    let each = published(&story);
+    assert_eq!(each, [("1000", 11_000), ("2000", 11_000), ("3000", 11_000)]);
 }
 
 #[test]
@@ -78,13 +79,15 @@ fn nothing_is_left_behind_beyond_the_horizon() {
 }
 
 #[test]
-fn what_is_late_goes_out_behind_the_horizon_too() {
+fn what_comes_beyond_the_horizon_waits_in_the_log() {
     let mut story = begin(Config::default(), 2_000);
     story.pass(10_000);
     story.say(10_000, Command::Create(task("late", 500)));
     story.pass(11_000);
-    assert_eq!(story.published.last().expect("some").id, "late");
-    assert_eq!(story.published.len(), 3);
+    assert_eq!(published(&story), [("1000", 1_000), ("2000", 2_000)]);
+    story.acknowledge(15_000);
+    let all: Vec<&str> = published(&story).iter().map(|(id, _)| *id).collect();
+    assert_eq!(all, ["1000", "2000", "late", "3000"]);
 }
 
 /// A schedule that runs every ten seconds, and a horizon.
@@ -118,6 +121,27 @@ fn what_schedules_owe_goes_out_behind_the_horizon() {
     story.pass(80_000);
     let each = [10_000, 20_000, 30_000, 40_000, 50_000];
     assert_eq!(story.nominals(), each);
+}
+
+#[test]
+fn nothing_is_asked_for_beyond_the_horizon() {
+    let mut story = recurring(25_000);
+    story.pass(20_000);
+    story.say(20_500, backfill(-40_000, -15_000));
+    story.say(20_600, trigger(None));
+    story.pass(24_000);
+    let before = story.nominals().len();
+    assert!(before > 3, "both have run: {:?}", story.nominals());
+    story.pass(26_000);
+    story.say(26_500, backfill(-90_000, -45_000));
+    story.say(26_600, trigger(None));
+    story.pass(40_000);
+    assert_eq!(story.nominals().len(), before);
+    let wake = story.partition.poll_timeout();
+    assert!(wake.is_none_or(|(time, _)| time > at(40_000)), "{wake:?}");
+    story.acknowledge(45_000);
+    story.pass(41_000);
+    assert!(story.nominals().len() > before + 5);
 }
 
 #[test]

@@ -9,7 +9,10 @@ use minutehand_model::{
     Command, MisfirePolicy, OutcomeKind, OverlapPolicy, QueueName, Revision, RunCause,
     ScheduleDefinition, ScheduleEventKind as Kind, ScheduleId, Task, TaskKey,
 };
-use support::{Story, at, completed, ended, every_ten_seconds, namespace, revision, schedule_id};
+use support::{
+    Story, at, backfill, completed, ended, every_ten_seconds, namespace, revision, schedule_id,
+    trigger,
+};
 
 const SECOND_MS: i64 = 1_000;
 
@@ -23,23 +26,6 @@ fn with_overlap(overlap: OverlapPolicy) -> ScheduleDefinition {
     ScheduleDefinition {
         overlap,
         ..every_ten_seconds()
-    }
-}
-
-fn trigger(overlap: Option<OverlapPolicy>) -> Command {
-    Command::Trigger {
-        namespace: namespace(),
-        schedule: schedule_id(),
-        overlap,
-    }
-}
-
-fn backfill(from_ms: i64, to_ms: i64) -> Command {
-    Command::Backfill {
-        namespace: namespace(),
-        schedule: schedule_id(),
-        from: at(from_ms),
-        to: at(to_ms),
     }
 }
 

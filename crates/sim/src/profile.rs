@@ -253,6 +253,10 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             setup.mix.horizon_ms = 30 * SECOND_MS;
         }
         PlantedBug::Horizon => adopted(setup),
+        PlantedBug::HorizonNew => {
+            adopted(setup);
+            schedules(setup);
+        }
         PlantedBug::HorizonAssumed => {
             adopted(setup);
             setup.model.lost_answer = 0.3;

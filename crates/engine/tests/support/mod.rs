@@ -709,6 +709,25 @@ pub(crate) fn revision(
     }))
 }
 
+/// A run of the schedule at once.
+pub(crate) fn trigger(overlap: Option<OverlapPolicy>) -> Command {
+    Command::Trigger {
+        namespace: namespace(),
+        schedule: schedule_id(),
+        overlap,
+    }
+}
+
+/// Runs of the schedule for a stretch of nominal times.
+pub(crate) fn backfill(from_ms: i64, to_ms: i64) -> Command {
+    Command::Backfill {
+        namespace: namespace(),
+        schedule: schedule_id(),
+        from: at(from_ms),
+        to: at(to_ms),
+    }
+}
+
 /// The end of the run of a nominal time, whenever it was due.
 pub(crate) fn completed(nominal_ms: i64, kind: OutcomeKind) -> Command {
     ended(RunCause::Calendar, nominal_ms, None, kind)

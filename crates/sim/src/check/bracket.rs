@@ -1,11 +1,9 @@
 //! Whoever takes a region's right to speak away knows, by the horizon alone, how far F can have
-//! come: until the region has the right again, neither F nor anything that waits for its due time
-//! is beyond that, whatever its clocks showed, however long its owners stood still, and whatever
-//! became of what was on its way.
-//!
-//! What is asked for "now", triggers and backfills, has no due time that F would come to.
+//! come: until the region has the right again, neither F nor anything that goes out is beyond that,
+//! whatever its clocks showed, however long its owners stood still, and whatever became of what was
+//! on its way.
 
-use crate::journal::{Closing, Journal, PartitionJournal, Published, Said, TickEntry};
+use crate::journal::{Closing, Journal, PartitionJournal, TickEntry};
 
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     journal
@@ -34,9 +32,7 @@ fn is_kept(closing: &Closing, about: &PartitionJournal) -> Result<(), String> {
         ));
     }
     let early = about.publications.iter().find(|published| {
-        published.due.as_millis() > closing.horizon_ms
-            && is_bound(about.tick_of(published))
-            && waits_for_its_time(about, published)
+        published.due.as_millis() > closing.horizon_ms && is_bound(about.tick_of(published))
     });
     match early {
         Some(published) => Err(format!(
@@ -50,12 +46,6 @@ fn is_kept(closing: &Closing, about: &PartitionJournal) -> Result<(), String> {
     }
 }
 
-fn waits_for_its_time(about: &PartitionJournal, published: &Published) -> bool {
-    about
-        .record(published.offset)
-        .is_none_or(|record| !matches!(record.said, Said::Trigger { .. } | Said::Backfill { .. }))
-}
-
 fn told(closing: &Closing) -> String {
     let Closing {
         at_ms, horizon_ms, ..
@@ -67,7 +57,6 @@ fn told(closing: &Closing) -> String {
 mod tests {
     use super::*;
     use crate::check::story::Story;
-    use crate::check::story::schedules::names;
 
     /// What is said when the right was taken away with a horizon, and given back at 300.
     fn ask(story: &Story, horizon_ms: i64) -> Result<(), String> {
@@ -107,17 +96,5 @@ mod tests {
         };
         assert_eq!(ask(&publishes(200), 200), Ok(()));
         assert!(ask(&publishes(201), 200).is_err());
-    }
-
-    #[test]
-    fn what_is_asked_for_now_is_not_bound_by_a_horizon() {
-        let (namespace, schedule) = names();
-        let trigger = Said::Trigger {
-            namespace,
-            schedule,
-            overlap: None,
-        };
-        let story = Story::default().says(1, trigger);
-        assert_eq!(ask(&story.ticks(160, &[(7, 201, 1)]), 200), Ok(()));
     }
 }
