@@ -2,8 +2,9 @@
 //! time.
 //!
 //! A schedule decides its occurrences one after the other, so one that owes any is behind as a whole
-//! until it has caught up with the front. The others stay with F. Those behind go in one order of
-//! (due time, offset); what is decided of them counts as the backlog's.
+//! until it has caught up with the front. The others stay with F. Of those behind the oldest and the
+//! newest take turns; what is decided of them counts as the backlog's (`owed_pace.rs`: the rate bounds
+//! what makes their delay less, not what keeps pace).
 //!
 //! What a successor must know of it is little: the place after which F has left something behind,
 //! and for every schedule that has decided anything since, how far it has come
