@@ -4,7 +4,6 @@
 use minutehand_model::Timestamp;
 
 use crate::calendar_queue::CalendarQueue;
-use crate::owed_pace::{OwedPace, Turn};
 
 /// Two queues: F goes through the first, the backlog through the second.
 #[derive(Debug)]
@@ -16,10 +15,9 @@ pub(crate) struct DueTasks {
     pub(crate) caught_up_at: Timestamp,
     /// What schedules owe had the larger half of their room last.
     pub(crate) owed_had_turn: bool,
-    /// Which of the schedules that are behind decided last.
-    pub(crate) owed_turn: Turn,
-    /// `None` while no schedule is behind.
-    pub(crate) owed_pace: Option<OwedPace>,
+    /// Of the schedules that are behind the one that owes the oldest decided last, and the one that
+    /// is the least behind does so next.
+    pub(crate) owed_newest_next: bool,
     /// When what is behind is next looked through for what the timetable does not have.
     pub(crate) looked_through_at: Timestamp,
 }
@@ -33,8 +31,7 @@ impl Default for DueTasks {
             behind,
             caught_up_at,
             owed_had_turn: false,
-            owed_turn: Turn::default(),
-            owed_pace: None,
+            owed_newest_next: false,
             looked_through_at,
         }
     }
@@ -45,7 +42,6 @@ impl DueTasks {
     pub(crate) fn clock_went_back(&mut self, now: Timestamp) {
         self.caught_up_at = self.caught_up_at.min(now);
         self.looked_through_at = self.looked_through_at.min(now);
-        self.owed_pace = None;
     }
 
     /// How many there are.

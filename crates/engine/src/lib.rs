@@ -39,7 +39,6 @@ mod moves;
 mod narrow;
 mod outgoing;
 mod owed;
-mod owed_pace;
 mod ownership;
 mod page;
 mod partition;

@@ -2,9 +2,9 @@
 //! time.
 //!
 //! A schedule decides its occurrences one after the other, so one that owes any is behind as a whole
-//! until it has caught up with the front. The others stay with F. Of those behind the oldest and the
-//! newest take turns; what is decided of them counts as the backlog's (`owed_pace.rs`: the rate bounds
-//! what makes their delay less, not what keeps pace).
+//! until it has caught up with the front. The others stay with F. At each of its own times one that is
+//! behind decides the oldest that it owes, on F's way: so it falls back no further. What is decided of
+//! them beyond that counts as the backlog's, and the oldest and the newest alternate there.
 //!
 //! What a successor must know of it is little: the place after which F has left something behind,
 //! and for every schedule that has decided anything since, how far it has come
@@ -12,7 +12,6 @@
 
 use minutehand_model::{Phase, Place, Timestamp};
 
-use crate::owed_pace::{OwedPace, Turn};
 use crate::partition::Partition;
 use crate::rules::Rules;
 use crate::schedule::Outbox;
@@ -45,7 +44,7 @@ impl Room {
     fn without(self, taken: Room) -> Room {
         Room {
             count: self.count.saturating_sub(taken.count),
-            allowed: self.allowed.saturating_sub(taken.allowed),
+            allowed: self.allowed.saturating_sub(taken.count),
             bytes: self.bytes.saturating_sub(taken.bytes).max(self.bytes / 2),
         }
     }
@@ -56,12 +55,14 @@ impl<R: Rules> Partition<R> {
     pub(crate) fn leave_late_schedules(&mut self) {
         let is_any_late = self
             .schedules
-            .peek()
+            .peek_on_time()
             .is_some_and(|place| self.is_late(place.due));
         let through = self.late_through();
         match self.frontier.gaps.first() {
             _ if !is_any_late => {}
-            // Only what was created since the clock went back is owed there.
+            // Only what was created since the clock went back is owed there. Each state leaves with
+            // the next tick.
+            Some(_) if !self.ticker.is_free(self.now) => {}
             Some(gap) => self
                 .schedules
                 .leave_each_behind(through.min(gap.through), LEFT_TOGETHER_MAX),
@@ -70,6 +71,9 @@ impl<R: Rules> Partition<R> {
                 self.schedules.leave_behind(through);
             }
         }
+        let from = self.reachable_present().max(self.frontier.front().due);
+        self.schedules
+            .renew_turns(through, from, SILENT_DECISIONS_MAX);
     }
 
     /// How far what schedules owe may be decided: not beyond the present, or F.
@@ -104,73 +108,48 @@ impl<R: Rules> Partition<R> {
         while self.phase() != Phase::Replaying
             && (taken.count < own.count && taken.bytes < own.bytes)
             && silent < SILENT_DECISIONS_MAX
-            && let Some((place, is_charged)) = self.next_owed(taken.allowed < own.allowed)
+            && let Some(place) = self.next_owed()
         {
-            self.decide_owed(place, is_charged, outbox);
+            assert!(place <= self.owed_limit(), "it is due, and F has come past");
+            self.schedules
+                .pass_behind(place, self.reachable_present(), &self.frontier, outbox);
             let count = outbox.publications.len() - published;
-            let started = count - taken.count;
-            silent += usize::from(started == 0);
-            taken.allowed += if is_charged { started } else { 0 };
+            silent += usize::from(count == taken.count);
             (taken.count, taken.bytes) = (count, outbox.started_bytes - bytes);
         }
         self.minutes.recurred(&outbox.publications[published..]);
         self.note_what_is_owed();
-        if taken.allowed > 0 {
+        if taken.count > 0 {
             self.due.caught_up_at = self.now;
         }
         room.without(taken)
     }
 
-    /// The place of what is decided next of all that schedules owe, and whether the rate has to
-    /// allow it; `None` when nothing may be.
-    fn next_owed(&mut self, is_allowed: bool) -> Option<(Place, bool)> {
+    /// The place of what is decided next of all that schedules owe.
+    fn next_owed(&mut self) -> Option<Place> {
         let limit = self.owed_limit();
         let oldest = self.schedules.peek_behind().filter(|at| *at <= limit)?;
-        let pace = match self.due.owed_pace {
-            Some(pace) => pace.seen(oldest, self.now),
-            None => OwedPace::begin(oldest, self.now),
-        };
-        self.due.owed_pace = Some(pace);
-        if pace.falls_back(self.now) {
-            return Some((oldest, false));
+        self.due.owed_newest_next = !self.due.owed_newest_next;
+        match self.due.owed_newest_next {
+            true => Some(oldest),
+            false => self.schedules.peek_newest_behind(limit),
         }
-        if !is_allowed {
-            return None;
-        }
-        self.due.owed_turn = self.due.owed_turn.next();
-        let place = match self.due.owed_turn {
-            Turn::Oldest => oldest,
-            Turn::Newest => self.schedules.peek_newest_behind(limit).unwrap_or(oldest),
-        };
-        Some((place, true))
-    }
-
-    fn decide_owed(&mut self, place: Place, is_charged: bool, outbox: &mut Outbox) {
-        assert!(place <= self.owed_limit(), "it is due, and F has come past");
-        let behind = self.schedules.behind();
-        self.schedules
-            .pass_behind(place, self.reachable_present(), &self.frontier, outbox);
-        let has_gained = is_charged || self.schedules.behind() < behind;
-        let pace = self.due.owed_pace.zip(self.schedules.peek_behind());
-        self.due.owed_pace = pace.map(|(pace, oldest)| match has_gained {
-            true => pace.gained(oldest),
-            false => pace.kept(oldest),
-        });
     }
 
     /// What schedules owe takes half of the room when there are tasks behind as well; all when there
     /// are none. Of a room that cannot be halved they have the larger half in turn.
     fn room_for_owed(&mut self, room: Room) -> Room {
+        let count = room.count.min(room.allowed);
         let is_shared = self.due.behind.reaches(self.catch_up_limit());
-        if !is_shared || room.count == 0 || !self.owes_any() {
-            return room;
+        if !is_shared || !self.owes_any() {
+            return Room { count, ..room };
         }
-        let has_turn = !self.due.owed_had_turn;
-        self.due.owed_had_turn = has_turn;
+        let is_odd = count % 2 == 1;
+        self.due.owed_had_turn ^= is_odd;
         Room {
-            count: room.count.saturating_add(usize::from(has_turn)) / 2,
-            allowed: room.allowed.saturating_add(usize::from(has_turn)) / 2,
+            count: count / 2 + usize::from(is_odd && self.due.owed_had_turn),
             bytes: room.bytes / 2,
+            ..room
         }
     }
 
@@ -179,10 +158,9 @@ impl<R: Rules> Partition<R> {
     pub(crate) fn note_what_is_owed(&mut self) {
         if self.phase() != Phase::Replaying {
             let oldest = self.schedules.peek_behind();
-            match oldest {
+            if oldest.is_some() {
                 // A revision that was read late owes what F has passed.
-                Some(_) => self.frontier.leave_owed(),
-                None => self.due.owed_pace = None,
+                self.frontier.leave_owed();
             }
             self.frontier.note_owed(oldest);
         }

@@ -87,7 +87,7 @@ impl<R: Rules> Partition<R> {
             coverage: Coverage::default(),
             tasks: TaskStore::new(config.dedupe_window_ms),
             due: DueTasks::default(),
-            schedules: ScheduleBook::new(rules),
+            schedules: ScheduleBook::new(rules, config.catch_up_after_ms == 0),
             holds: Holds::default(),
             outgoing: Outgoing::default(),
             writes: TimetableWrites::default(),

@@ -222,6 +222,52 @@ fn schedules_that_name_more_than_the_rate_come_back() {
 }
 
 #[test]
+fn a_herd_that_was_missed_comes_within_the_rate() {
+    let mut story = Story::begin_with(rated());
+    for number in 0..500 {
+        let name = format!("hourly-{number}");
+        story.say(500, revise(&name, 1, Some(every(600_000))));
+    }
+    story.pass(599_000);
+    story.take_over(610_000);
+    story.pass(620_000);
+    let ran = named(&story, "hourly").len();
+    assert!((180..230).contains(&ran), "{ran} in ten seconds");
+    story.pass(640_000);
+    assert_eq!(named(&story, "hourly").len(), 500);
+}
+
+#[test]
+fn one_far_behind_drags_no_others_down() {
+    let mut story = outage(rated());
+    story.take_over(600_000);
+    for number in 0..50 {
+        let name = format!("quick-{number}");
+        story.say(600_500, revise(&name, 1, Some(every(1_000))));
+    }
+    story.pass(603_000);
+    story.take_over(607_000);
+    story.pass(608_000);
+    assert!(story.partition.status().backlog_schedules > 40);
+    story.pass(630_000);
+    assert_eq!(story.partition.status().backlog_schedules, 1);
+    let last = named(&story, "quick-49");
+    assert_eq!(nominals(&last), each_second(601, 630));
+    assert_eq!(last.last().expect("some").at_ms, 630_000);
+}
+
+#[test]
+fn all_goes_in_one_order_where_nothing_is_left_behind() {
+    let mut story = outage(Config {
+        catch_up_after_ms: 0,
+        ..rated()
+    });
+    story.take_over(600_000);
+    assert_eq!(nominals(&named(&story, "often")), each_second(1, 600));
+    assert_eq!(story.partition.status().backlog_schedules, 0);
+}
+
+#[test]
 fn one_that_missed_little_waits_for_none_that_missed_much() {
     let mut story = outage(rated());
     story.take_over(600_000);

@@ -2,10 +2,9 @@
 //! schedule [`ScheduleBook::changed`] brings every index up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use minutehand_model::{
-    Command, Frontier, LogOffset, Namespace, Place, RevisionEntry, ScheduleId, ScheduleState,
+    Command, LogOffset, Namespace, Place, RevisionEntry, ScheduleId, ScheduleState,
     ScheduleStateChange, ScheduleStatus, TaskKey, Timestamp,
 };
 
@@ -19,15 +18,15 @@ use crate::rules::Rules;
 /// All schedules of a partition.
 #[derive(Debug)]
 pub(crate) struct ScheduleBook<R> {
-    rules: R,
-    schedules: Vec<Option<Schedule>>,
+    pub(super) rules: R,
+    pub(super) schedules: Vec<Option<Schedule>>,
     /// Numbers that are free.
     free: Vec<Number>,
     by_name: BTreeMap<Name, Number>,
     /// What each schedule stands under in the indices below.
     standing: BTreeMap<Number, Standing>,
     /// Every schedule that has a next occurrence.
-    order: DecisionOrder,
+    pub(super) order: DecisionOrder,
     /// Those with runs that are to be given up or asked to stop again, by when.
     alarms: BTreeSet<(Timestamp, Number)>,
     /// Whose runs are in progress.
@@ -36,7 +35,7 @@ pub(crate) struct ScheduleBook<R> {
     stopping: usize,
     /// Those that may run something of a backfill now.
     backfilling: BTreeSet<Number>,
-    dirty: BTreeSet<Number>,
+    pub(super) dirty: BTreeSet<Number>,
     /// Deleted since the last tick: their states go.
     gone: BTreeSet<Name>,
     deleted: DeletedSchedules,
@@ -56,14 +55,15 @@ struct Standing {
 }
 
 impl<R: Rules> ScheduleBook<R> {
-    pub(crate) fn new(rules: R) -> ScheduleBook<R> {
+    /// `is_one_order`: no schedule is ever behind.
+    pub(crate) fn new(rules: R, is_one_order: bool) -> ScheduleBook<R> {
         ScheduleBook {
             rules,
             schedules: Vec::new(),
             free: Vec::new(),
             by_name: BTreeMap::new(),
             standing: BTreeMap::new(),
-            order: DecisionOrder::default(),
+            order: DecisionOrder::new(is_one_order),
             alarms: BTreeSet::new(),
             runs: BTreeMap::new(),
             stopping: 0,
@@ -76,74 +76,23 @@ impl<R: Rules> ScheduleBook<R> {
         }
     }
 
-    fn moment(&self, now: Timestamp) -> Moment<R> {
+    pub(super) fn moment(&self, now: Timestamp) -> Moment<R> {
         Moment {
             now,
             rules: self.rules,
         }
     }
 
-    fn at(&self, number: Number) -> &Schedule {
+    pub(super) fn at(&self, number: Number) -> &Schedule {
         self.schedules[number]
             .as_ref()
             .expect("a number in an index is that of a schedule that lives")
     }
 
-    fn at_mut(&mut self, number: Number) -> &mut Schedule {
+    pub(super) fn at_mut(&mut self, number: Number) -> &mut Schedule {
         self.schedules[number]
             .as_mut()
             .expect("a number in an index is that of a schedule that lives")
-    }
-
-    /// The place of the next occurrence of any schedule that is not behind.
-    pub(crate) fn peek(&self) -> Option<Place> {
-        self.order.first_on_time().map(|(place, _)| place)
-    }
-
-    /// The place of the next occurrence of those that are behind.
-    pub(crate) fn peek_behind(&self) -> Option<Place> {
-        self.order.first_behind().map(|(place, _)| place)
-    }
-
-    /// The place of the next occurrence of the one that is the least behind, up to a limit.
-    pub(crate) fn peek_newest_behind(&self, limit: Place) -> Option<Place> {
-        self.order.last_behind(limit).map(|(place, _)| place)
-    }
-
-    /// How many are behind.
-    pub(crate) fn behind(&self) -> usize {
-        self.order.behind()
-    }
-
-    /// F stands here.
-    pub(crate) fn frontier_is(&mut self, frontier: &Frontier) {
-        self.order.frontier_is(frontier);
-        debug_assert!(
-            self.rules.broken().is_some() || self.order.is_in_time(),
-            "F came past a decision: {:?}",
-            self.order
-        );
-    }
-
-    /// Those whose next occurrence lies at or before a place are behind from now on.
-    pub(crate) fn leave_behind(&mut self, through: Place) {
-        self.order.leave_behind((through, Number::MAX));
-    }
-
-    /// The same where F goes through a stretch again. Each notes how far it has come: what the
-    /// checkpoint says holds only for those that were created before.
-    pub(crate) fn leave_each_behind(&mut self, through: Place, count_max: usize) {
-        let mut left = None;
-        for (place, number) in self.order.late(through).take(count_max) {
-            if let Some(schedule) = &mut self.schedules[number] {
-                schedule.note_left();
-                self.dirty.insert(number);
-            }
-            left = Some((place, number));
-        }
-        if let Some(last) = left {
-            self.order.leave_behind(last);
-        }
     }
 
     /// When time alone brings something about for runs in progress.
@@ -261,6 +210,7 @@ impl<R: Rules> ScheduleBook<R> {
                 self.outbox = outbox;
                 if revised.is_ok() {
                     self.changed(number, anew);
+                    self.order.renew_turn(number);
                 }
                 revised
             }
@@ -370,7 +320,7 @@ impl<R: Rules> ScheduleBook<R> {
 
     /// Brings every index up to date with a schedule. `is_dirty`: its state leaves with the next
     /// tick.
-    fn changed(&mut self, number: Number, is_dirty: bool) {
+    pub(super) fn changed(&mut self, number: Number, is_dirty: bool) {
         let moment = self.moment(Timestamp::MIN);
         let schedule = self.at(number);
         // While revisions are loaded, an earlier one meets the state that a later one has left.
@@ -380,7 +330,7 @@ impl<R: Rules> ScheduleBook<R> {
             "what waits may start: {schedule:?}"
         );
         let standing = Standing {
-            next: schedule.next().map(|(_, next)| schedule.place(next)),
+            next: schedule.next_place(),
             alarm: schedule.wakes_at(),
             runs: schedule.state.running.iter().map(|run| run.key).collect(),
             stopping: schedule
@@ -447,43 +397,6 @@ impl<R: Rules> ScheduleBook<R> {
         let mut outbox = std::mem::take(&mut self.outbox);
         let is_dirty = change(self.at_mut(number), moment, &mut outbox);
         self.outbox = outbox;
-        self.changed(number, is_dirty);
-    }
-
-    /// Decides the next occurrence, whose place the caller has peeked, and moves on to the
-    /// following one.
-    pub(crate) fn pass_next(&mut self, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
-        if let Some((_, number)) = self.order.first_on_time() {
-            self.pass(number, now, frontier, outbox);
-        }
-    }
-
-    /// The same of one that is behind, whose place the caller has peeked.
-    pub(crate) fn pass_behind(
-        &mut self,
-        place: Place,
-        now: Timestamp,
-        frontier: &Frontier,
-        outbox: &mut Outbox,
-    ) {
-        if let Some((_, number)) = self.order.last_behind(place) {
-            self.pass(number, now, frontier, outbox);
-        }
-    }
-
-    fn pass(&mut self, number: Number, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
-        let moment = self.moment(now);
-        let schedule = self.at_mut(number);
-        let mut is_dirty = false;
-        if let Some((index, occurrence)) = schedule.next() {
-            let segment = &mut schedule.segments[index];
-            let (revision, compiled) = (segment.revision, Arc::clone(&segment.compiled));
-            segment.pass();
-            is_dirty = schedule.pay(revision, occurrence.nominal, frontier);
-            is_dirty |= schedule.decide(compiled.definition(), occurrence, moment, outbox);
-            schedule.segments.retain(|segment| segment.next.is_some());
-            is_dirty |= schedule.note_decided(occurrence, frontier, moment);
-        }
         self.changed(number, is_dirty);
     }
 

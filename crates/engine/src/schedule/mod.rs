@@ -7,6 +7,7 @@
 
 mod book;
 mod decide;
+mod deciding;
 mod deleted;
 mod ends;
 mod moment;
@@ -135,6 +136,22 @@ impl Schedule {
         candidates
             .filter_map(|(i, segment)| Some((i, segment.next?)))
             .min_by_key(|(_, next)| (next.due, next.nominal))
+    }
+
+    /// The place of the next occurrence to be decided.
+    fn next_place(&self) -> Option<Place> {
+        self.next().map(|(_, next)| self.place(next))
+    }
+
+    /// The first that the newest revision names after a due time, whatever is still owed before.
+    fn named_after(&self, due: Timestamp) -> Option<Place> {
+        let segment = self.segments.back()?;
+        let jitter_ms = segment.compiled.definition().jitter_ms;
+        let mut next = segment.after(due.plus_millis(-jitter_ms).plus_millis(-1))?;
+        while next.due <= due {
+            next = segment.after(next.nominal)?;
+        }
+        Some(self.place(next))
     }
 
     fn place(&self, occurrence: Occurrence) -> Place {

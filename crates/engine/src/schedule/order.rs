@@ -1,7 +1,10 @@
 //! In which order schedules decide their next occurrences: those on time on F's way, those that F
 //! has left behind beside it.
+//!
+//! One that is behind has a turn on F's way as well, at each of its own times: then it decides the
+//! oldest that it owes. So it falls back no further, however long it takes to catch up with the rest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minutehand_model::{Frontier, Gap, Place};
 
@@ -14,27 +17,80 @@ pub(super) struct DecisionOrder {
     on_time: BTreeSet<(Place, Number)>,
     /// Those that are behind: F goes on without them.
     behind: BTreeSet<(Place, Number)>,
+    /// The next turns of those that are behind.
+    turns: BTreeSet<(Place, Number)>,
+    /// `None`: it names nothing more.
+    turn_of: BTreeMap<Number, Option<Place>>,
+    /// Those that are behind and whose next turn has still to be looked up.
+    without_turn: BTreeSet<Number>,
+    /// Nobody is ever behind: all goes in one order, the oldest first.
+    is_one: bool,
     /// What F has come past, as [`Frontier::has_come_past`] says: who has a next occurrence there is
     /// behind.
     head: Place,
     gaps: Vec<Gap>,
 }
 
-impl Default for DecisionOrder {
-    fn default() -> DecisionOrder {
+impl DecisionOrder {
+    pub(super) fn new(is_one: bool) -> DecisionOrder {
         DecisionOrder {
             on_time: BTreeSet::new(),
             behind: BTreeSet::new(),
+            turns: BTreeSet::new(),
+            turn_of: BTreeMap::new(),
+            without_turn: BTreeSet::new(),
+            is_one,
             head: Place::START,
             gaps: Vec::new(),
         }
     }
-}
 
-impl DecisionOrder {
     /// The first of those on time.
     pub(super) fn first_on_time(&self) -> Option<(Place, Number)> {
         self.on_time.first().copied()
+    }
+
+    /// The first of the turns of those that are behind.
+    pub(super) fn first_turn(&self) -> Option<(Place, Number)> {
+        self.turns.first().copied()
+    }
+
+    /// The next turn of one that is behind; one that is not has none.
+    pub(super) fn has_turn(&mut self, number: Number, turn: Option<Place>) {
+        let is_behind = self.without_turn.remove(&number) | self.forget_turn(number);
+        if is_behind {
+            self.turns.extend(turn.map(|place| (place, number)));
+            self.turn_of.insert(number, turn);
+        }
+    }
+
+    /// Its calendar may be another one by now: its next turn is to be looked up again.
+    pub(super) fn renew_turn(&mut self, number: Number) {
+        if self.forget_turn(number) {
+            self.without_turn.insert(number);
+        }
+    }
+
+    /// Turns that were missed do not come any more.
+    pub(super) fn renew_late_turns(&mut self, through: Place) {
+        while let Some((_, number)) = self.first_turn().filter(|(place, _)| *place <= through) {
+            self.renew_turn(number);
+        }
+    }
+
+    /// Some of those whose next turn has to be looked up.
+    pub(super) fn without_turn(&self, count_max: usize) -> Vec<Number> {
+        self.without_turn.iter().copied().take(count_max).collect()
+    }
+
+    fn forget_turn(&mut self, number: Number) -> bool {
+        let Some(turn) = self.turn_of.remove(&number) else {
+            return false;
+        };
+        if let Some(place) = turn {
+            self.turns.remove(&(place, number));
+        }
+        true
     }
 
     /// The first of those that are behind.
@@ -64,7 +120,7 @@ impl DecisionOrder {
     /// Whether nobody on time has anything to decide that F has come past.
     pub(super) fn is_in_time(&self) -> bool {
         let next = self.first_on_time();
-        next.is_none_or(|(place, _)| !self.has_come_past(place))
+        self.is_one || next.is_none_or(|(place, _)| !self.has_come_past(place))
     }
 
     fn has_come_past(&self, place: Place) -> bool {
@@ -79,13 +135,13 @@ impl DecisionOrder {
     /// Those on time up to this one are behind from now on, although F has still to come past them.
     pub(super) fn leave_behind(&mut self, (place, number): (Place, Number)) {
         let on_time = self.on_time.split_off(&(place, number.saturating_add(1)));
-        let late = std::mem::replace(&mut self.on_time, on_time);
-        if self.behind.is_empty() {
-            self.behind = late;
-        } else {
-            // Few as a rule, and they may be many that are behind already: not to be built anew.
-            self.behind.extend(late);
+        let mut late = std::mem::replace(&mut self.on_time, on_time);
+        self.without_turn
+            .extend(late.iter().map(|(_, number)| *number));
+        if late.len() > self.behind.len() {
+            std::mem::swap(&mut late, &mut self.behind);
         }
+        self.behind.extend(late);
     }
 
     /// The next occurrence of a schedule lies at another place. One that was left behind stays so
@@ -94,17 +150,25 @@ impl DecisionOrder {
         if from == to {
             return;
         }
+        let mut was_behind = false;
         if let Some(place) = from {
-            let is_on_time = self.on_time.remove(&(place, number));
-            let is_behind = self.behind.remove(&(place, number));
-            assert!(is_on_time != is_behind, "each stands in one order");
+            let was_on_time = self.on_time.remove(&(place, number));
+            was_behind = self.behind.remove(&(place, number));
+            assert!(was_on_time != was_behind, "each stands in one order");
         }
+        let is_behind = to.is_some_and(|place| !self.is_one && self.has_come_past(place));
         if let Some(place) = to {
-            let order = match self.has_come_past(place) {
+            let order = match is_behind {
                 true => &mut self.behind,
                 false => &mut self.on_time,
             };
             order.insert((place, number));
+        }
+        if is_behind && !was_behind {
+            self.without_turn.insert(number);
+        } else if was_behind && !is_behind {
+            self.without_turn.remove(&number);
+            self.forget_turn(number);
         }
     }
 }
@@ -131,7 +195,7 @@ mod tests {
 
     #[test]
     fn one_that_is_left_behind_stays_so_until_it_has_decided() {
-        let mut order = DecisionOrder::default();
+        let mut order = DecisionOrder::new(false);
         order.frontier_is(&at(5));
         order.moved(7, None, Some(place(10)));
         order.moved(8, None, Some(place(30)));
@@ -156,8 +220,40 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_behind_has_its_turns_until_it_is_on_time() {
+        let mut order = DecisionOrder::new(false);
+        order.frontier_is(&at(25));
+        order.moved(7, None, Some(place(10)));
+        assert_eq!((order.first_turn(), order.without_turn(9)), (None, vec![7]));
+        order.has_turn(7, Some(place(30)));
+        order.has_turn(8, Some(place(28)));
+        assert_eq!(order.first_turn(), Some((place(30), 7)), "8 is not behind");
+        order.moved(7, Some(place(10)), Some(place(20)));
+        assert_eq!(order.first_turn(), Some((place(30), 7)));
+        order.renew_late_turns(place(29));
+        assert_eq!(order.first_turn(), Some((place(30), 7)));
+        order.renew_late_turns(place(30));
+        assert_eq!((order.first_turn(), order.without_turn(9)), (None, vec![7]));
+        order.has_turn(7, Some(place(40)));
+        order.moved(7, Some(place(20)), Some(place(40)));
+        assert_eq!((order.first_turn(), order.without_turn(9)), (None, vec![]));
+    }
+
+    #[test]
+    fn where_all_is_one_order_nobody_is_behind() {
+        let mut order = DecisionOrder::new(true);
+        order.frontier_is(&at(25));
+        order.moved(7, None, Some(place(10)));
+        assert_eq!(
+            (order.first_on_time(), order.behind()),
+            (Some((place(10), 7)), 0)
+        );
+        assert!(order.is_in_time());
+    }
+
+    #[test]
     fn what_a_gap_owes_is_on_time() {
-        let mut order = DecisionOrder::default();
+        let mut order = DecisionOrder::new(false);
         let gap = Gap {
             after: place(10),
             through: place(20),

@@ -1,0 +1,136 @@
+//! Which occurrence is decided next, of all schedules of a partition: on F's way, or beside it.
+
+use std::sync::Arc;
+
+use minutehand_model::{Frontier, Place, Timestamp};
+
+use super::Outbox;
+use super::book::ScheduleBook;
+use super::order::Number;
+use crate::rules::Rules;
+
+impl<R: Rules> ScheduleBook<R> {
+    /// The place of the next occurrence of any schedule that is not behind, or of the next turn of
+    /// one that is.
+    pub(crate) fn peek(&self) -> Option<Place> {
+        let (on_time, turn) = (self.order.first_on_time(), self.order.first_turn());
+        on_time
+            .into_iter()
+            .chain(turn)
+            .map(|(place, _)| place)
+            .min()
+    }
+
+    /// The place of the next occurrence of any schedule that is not behind.
+    pub(crate) fn peek_on_time(&self) -> Option<Place> {
+        self.order.first_on_time().map(|(place, _)| place)
+    }
+
+    /// Turns up to a place were missed. Looks up the next turns, after a time, of some of those that
+    /// have none.
+    pub(crate) fn renew_turns(&mut self, missed: Place, after: Timestamp, count_max: usize) {
+        self.order.renew_late_turns(missed);
+        for number in self.order.without_turn(count_max) {
+            let schedule = self.at(number);
+            let next = schedule.next_place().map_or(after, |next| next.due);
+            let turn = schedule.named_after(after.max(next));
+            self.order.has_turn(number, turn);
+        }
+    }
+
+    /// The place of the next occurrence of those that are behind.
+    pub(crate) fn peek_behind(&self) -> Option<Place> {
+        self.order.first_behind().map(|(place, _)| place)
+    }
+
+    /// The place of the next occurrence of the one that is the least behind, up to a limit.
+    pub(crate) fn peek_newest_behind(&self, limit: Place) -> Option<Place> {
+        self.order.last_behind(limit).map(|(place, _)| place)
+    }
+
+    /// How many are behind.
+    pub(crate) fn behind(&self) -> usize {
+        self.order.behind()
+    }
+
+    /// F stands here.
+    pub(crate) fn frontier_is(&mut self, frontier: &Frontier) {
+        self.order.frontier_is(frontier);
+        debug_assert!(
+            self.rules.broken().is_some() || self.order.is_in_time(),
+            "F came past a decision: {:?}",
+            self.order
+        );
+    }
+
+    /// Those whose next occurrence lies at or before a place are behind from now on.
+    pub(crate) fn leave_behind(&mut self, through: Place) {
+        self.order.leave_behind((through, Number::MAX));
+    }
+
+    /// The same where F goes through a stretch again. Each notes how far it has come: what the
+    /// checkpoint says holds only for those that were created before.
+    pub(crate) fn leave_each_behind(&mut self, through: Place, count_max: usize) {
+        let mut left = None;
+        for (place, number) in self.order.late(through).take(count_max) {
+            if let Some(schedule) = &mut self.schedules[number] {
+                schedule.note_left();
+                self.dirty.insert(number);
+            }
+            left = Some((place, number));
+        }
+        if let Some(last) = left {
+            self.order.leave_behind(last);
+        }
+    }
+
+    /// Decides the next occurrence, whose place the caller has peeked, and moves on to the
+    /// following one.
+    pub(crate) fn pass_next(&mut self, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
+        let (on_time, turn) = (self.order.first_on_time(), self.order.first_turn());
+        match (on_time, turn) {
+            (on_time, Some(turn)) if on_time.is_none_or(|on_time| turn < on_time) => {
+                let (place, number) = turn;
+                let schedule = self.at(number);
+                // Where a clock went back, what it owes may still lie ahead.
+                let owes = schedule.next_place().is_some_and(|next| next <= place);
+                let following = schedule.named_after(place.due);
+                self.order.has_turn(number, following);
+                if owes {
+                    self.pass(number, now, frontier, outbox);
+                }
+            }
+            (Some((_, number)), _) => self.pass(number, now, frontier, outbox),
+            (None, _) => {}
+        }
+    }
+
+    /// The same of one that is behind, whose place the caller has peeked.
+    pub(crate) fn pass_behind(
+        &mut self,
+        place: Place,
+        now: Timestamp,
+        frontier: &Frontier,
+        outbox: &mut Outbox,
+    ) {
+        if let Some((_, number)) = self.order.last_behind(place) {
+            self.pass(number, now, frontier, outbox);
+        }
+    }
+
+    fn pass(&mut self, number: Number, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
+        let moment = self.moment(now);
+        let schedule = self.at_mut(number);
+        let mut is_dirty = false;
+        if let Some((index, occurrence)) = schedule.next() {
+            let segment = &mut schedule.segments[index];
+            let (revision, compiled) = (segment.revision, Arc::clone(&segment.compiled));
+            segment.pass();
+            is_dirty = schedule.pay(revision, occurrence.nominal, frontier);
+            is_dirty |= schedule.decide(compiled.definition(), occurrence, moment, outbox);
+            schedule.segments.retain(|segment| segment.next.is_some());
+            is_dirty |= schedule.note_decided(occurrence, frontier, moment);
+        }
+        self.changed(number, is_dirty);
+    }
+}
