@@ -96,6 +96,7 @@ impl<R: Rules> ScheduleBook<R> {
                 let owes = schedule.next_place().is_some_and(|next| next <= place);
                 let following = schedule.named_after(place.due);
                 self.order.has_turn(number, following);
+                self.order.comes_past(place);
                 if owes {
                     self.pass(number, now, frontier, outbox);
                 }

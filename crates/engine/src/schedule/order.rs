@@ -29,6 +29,8 @@ pub(super) struct DecisionOrder {
     /// behind.
     head: Place,
     gaps: Vec<Gap>,
+    /// F comes past this in the present step.
+    coming_past: Place,
 }
 
 impl DecisionOrder {
@@ -42,6 +44,7 @@ impl DecisionOrder {
             is_one,
             head: Place::START,
             gaps: Vec::new(),
+            coming_past: Place::START,
         }
     }
 
@@ -112,9 +115,15 @@ impl DecisionOrder {
     /// F stands here.
     pub(super) fn frontier_is(&mut self, frontier: &Frontier) {
         self.head = frontier.head;
+        self.coming_past = Place::START;
         if self.gaps != frontier.gaps {
             self.gaps.clone_from(&frontier.gaps);
         }
+    }
+
+    /// F comes past the place of a turn; it will stand at or beyond it.
+    pub(super) fn comes_past(&mut self, turn: Place) {
+        self.coming_past = self.coming_past.max(turn);
     }
 
     /// Whether nobody on time has anything to decide that F has come past.
@@ -124,7 +133,8 @@ impl DecisionOrder {
     }
 
     fn has_come_past(&self, place: Place) -> bool {
-        place <= self.head && !self.gaps.iter().any(|gap| gap.owes(place))
+        let is_below = place <= self.head && !self.gaps.iter().any(|gap| gap.owes(place));
+        is_below || place <= self.coming_past
     }
 
     /// Those on time whose next occurrence lies at or before a place, in their order.
@@ -237,6 +247,20 @@ mod tests {
         order.has_turn(7, Some(place(40)));
         order.moved(7, Some(place(20)), Some(place(40)));
         assert_eq!((order.first_turn(), order.without_turn(9)), (None, vec![]));
+    }
+
+    #[test]
+    fn a_turn_leaves_behind_what_lies_before_it() {
+        let mut order = DecisionOrder::new(false);
+        order.frontier_is(&at(5));
+        order.moved(7, None, Some(place(10)));
+        order.leave_behind((place(10), Number::MAX));
+        order.has_turn(7, Some(place(30)));
+        order.comes_past(place(30));
+        order.moved(7, Some(place(10)), Some(place(20)));
+        assert_eq!(order.first_behind(), Some((place(20), 7)));
+        order.moved(7, Some(place(20)), Some(place(40)));
+        assert_eq!(order.first_on_time(), Some((place(40), 7)));
     }
 
     #[test]
