@@ -191,23 +191,22 @@ impl<R: Rules> Partition<R> {
     /// What a tick has left for the backlogs. F may have used up its bytes; half of them are the
     /// backlogs' all the same.
     pub(crate) fn room_behind(&self, bytes_taken: usize, outbox: &Outbox) -> Room {
-        let left = self.config.tick_publications_max;
-        let left = left.saturating_sub(outbox.publications.len());
         let bytes_max = self.config.tick_bytes_max;
         Room {
-            count: left,
-            allowed: self.allowance(),
+            count: self.places_left(outbox).min(self.allowance()),
             bytes: bytes_max - bytes_taken.min(bytes_max / 2),
         }
     }
 
+    fn places_left(&self, outbox: &Outbox) -> usize {
+        let most = self.config.tick_publications_max;
+        most.saturating_sub(outbox.publications.len())
+    }
+
     /// Takes from the backlog of tasks what there is room for.
     pub(crate) fn take_backlog(&mut self, room: Room, outbox: &mut Outbox) {
-        let left = self.config.tick_publications_max;
-        let count_max = left
-            .saturating_sub(outbox.publications.len())
-            .min(room.count)
-            .min(room.allowed);
+        // Backfills had their places meanwhile.
+        let count_max = self.places_left(outbox).min(room.count);
         let (mut count, mut bytes) = (0, 0);
         while self.phase() != Phase::Replaying
             && let Some(stretch) = self.frontier.backlog.first().copied()

@@ -16,8 +16,12 @@ impl<R: Rules> Partition<R> {
     /// The present, as far as F may come to it: what is due later need not be in memory, however
     /// far a clock is ahead.
     pub(crate) fn reachable_present(&self) -> Timestamp {
-        let reached = self.frontier.front().due;
-        self.now.min(self.horizon_bound().max(reached))
+        self.now.min(self.reach())
+    }
+
+    /// The latest due time that F may come to.
+    pub(crate) fn reach(&self) -> Timestamp {
+        self.horizon_bound().max(self.frontier.front().due)
     }
 
     /// Whether more of the timetable is wanted in memory: less than three quarters of the

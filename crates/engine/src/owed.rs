@@ -28,23 +28,16 @@ const LEFT_TOGETHER_MAX: usize = 1_024;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     pub(crate) count: usize,
-    /// How many of them the rate of catching up allows.
-    pub(crate) allowed: usize,
     pub(crate) bytes: usize,
 }
 
 impl Room {
-    const NONE: Room = Room {
-        count: 0,
-        allowed: 0,
-        bytes: 0,
-    };
+    const NONE: Room = Room { count: 0, bytes: 0 };
 
     /// What is left; half of the bytes at least, since the last that was taken may have been large.
     fn without(self, taken: Room) -> Room {
         Room {
             count: self.count.saturating_sub(taken.count),
-            allowed: self.allowed.saturating_sub(taken.count),
             bytes: self.bytes.saturating_sub(taken.bytes).max(self.bytes / 2),
         }
     }
@@ -139,17 +132,15 @@ impl<R: Rules> Partition<R> {
     /// What schedules owe takes half of the room when there are tasks behind as well; all when there
     /// are none. Of a room that cannot be halved they have the larger half in turn.
     fn room_for_owed(&mut self, room: Room) -> Room {
-        let count = room.count.min(room.allowed);
         let is_shared = self.due.behind.reaches(self.catch_up_limit());
         if !is_shared || !self.owes_any() {
-            return Room { count, ..room };
+            return room;
         }
-        let is_odd = count % 2 == 1;
+        let is_odd = room.count % 2 == 1;
         self.due.owed_had_turn ^= is_odd;
         Room {
-            count: count / 2 + usize::from(is_odd && self.due.owed_had_turn),
+            count: room.count / 2 + usize::from(is_odd && self.due.owed_had_turn),
             bytes: room.bytes / 2,
-            ..room
         }
     }
 

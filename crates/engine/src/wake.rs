@@ -67,7 +67,7 @@ impl<R: Rules> Partition<R> {
             .loaded()
             .plus_millis(-(self.config.look_ahead_ms * 3 / 4));
         // Where F stands at the horizon, time alone makes nothing short.
-        let is_ever = short_after < self.horizon_bound().max(self.frontier.front().due);
+        let is_ever = short_after < self.reach();
         is_ever.then(|| short_after.max(self.now).plus_millis(1))
     }
 

@@ -35,6 +35,14 @@ fn revise(name: &str, number: u64, definition: Option<ScheduleDefinition>) -> Co
     }))
 }
 
+/// Creates so many schedules that are alike.
+fn many(story: &mut Story, at_ms: i64, prefix: &str, count: usize, definition: ScheduleDefinition) {
+    for number in 0..count {
+        let name = format!("{prefix}-{number}");
+        story.say(at_ms, revise(&name, 1, Some(definition.clone())));
+    }
+}
+
 /// A schedule that runs each second is to miss ten minutes; tasks are due ten times a second from
 /// then on.
 fn outage(config: Config) -> Story {
@@ -204,12 +212,7 @@ fn a_deleted_schedule_owes_nothing_of_its_backlog() {
 #[test]
 fn schedules_that_name_more_than_the_rate_come_back() {
     let mut story = Story::begin_with(rated());
-    for number in 0..30 {
-        story.say(
-            500,
-            revise(&format!("often-{number}"), 1, Some(every(1_000))),
-        );
-    }
+    many(&mut story, 500, "often", 30, every(1_000));
     story.pass(600_000);
     story.take_over(605_000);
     story.pass(606_000);
@@ -224,10 +227,7 @@ fn schedules_that_name_more_than_the_rate_come_back() {
 #[test]
 fn a_herd_that_was_missed_comes_within_the_rate() {
     let mut story = Story::begin_with(rated());
-    for number in 0..500 {
-        let name = format!("hourly-{number}");
-        story.say(500, revise(&name, 1, Some(every(600_000))));
-    }
+    many(&mut story, 500, "hourly", 500, every(600_000));
     story.pass(599_000);
     story.take_over(610_000);
     story.pass(620_000);
@@ -241,10 +241,7 @@ fn a_herd_that_was_missed_comes_within_the_rate() {
 fn one_far_behind_drags_no_others_down() {
     let mut story = outage(rated());
     story.take_over(600_000);
-    for number in 0..50 {
-        let name = format!("quick-{number}");
-        story.say(600_500, revise(&name, 1, Some(every(1_000))));
-    }
+    many(&mut story, 600_500, "quick", 50, every(1_000));
     story.pass(603_000);
     story.take_over(607_000);
     story.pass(608_000);

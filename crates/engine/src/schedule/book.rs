@@ -268,7 +268,7 @@ impl<R: Rules> ScheduleBook<R> {
         let Some(mut schedule) = self.schedules[number].take() else {
             return;
         };
-        self.leave_indices(number);
+        self.leave_indices(number, None);
         self.dirty.remove(&number);
         self.by_name.remove(&name);
         self.free.push(number);
@@ -342,9 +342,7 @@ impl<R: Rules> ScheduleBook<R> {
         };
         let may_backfill = schedule.may_backfill(moment);
         if self.standing.get(&number) != Some(&standing) {
-            let before = self.standing.get(&number).and_then(|before| before.next);
-            self.order.moved(number, before, standing.next);
-            self.leave_other_indices(number);
+            self.leave_indices(number, standing.next);
             self.alarms
                 .extend(standing.alarm.map(|time| (time, number)));
             self.runs
@@ -362,18 +360,13 @@ impl<R: Rules> ScheduleBook<R> {
         }
     }
 
-    fn leave_indices(&mut self, number: Number) {
-        let next = self
-            .standing
-            .get(&number)
-            .and_then(|standing| standing.next);
-        self.order.moved(number, next, None);
-        self.leave_other_indices(number);
-    }
-
-    fn leave_other_indices(&mut self, number: Number) {
+    /// `to`: where its next occurrence lies by now.
+    fn leave_indices(&mut self, number: Number, to: Option<Place>) {
         self.backfilling.remove(&number);
-        let Some(standing) = self.standing.remove(&number) else {
+        let before = self.standing.remove(&number);
+        let from = before.as_ref().and_then(|standing| standing.next);
+        self.order.moved(number, from, to);
+        let Some(standing) = before else {
             return;
         };
         if let Some(time) = standing.alarm {

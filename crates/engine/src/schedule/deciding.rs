@@ -13,12 +13,7 @@ impl<R: Rules> ScheduleBook<R> {
     /// The place of the next occurrence of any schedule that is not behind, or of the next turn of
     /// one that is.
     pub(crate) fn peek(&self) -> Option<Place> {
-        let (on_time, turn) = (self.order.first_on_time(), self.order.first_turn());
-        on_time
-            .into_iter()
-            .chain(turn)
-            .map(|(place, _)| place)
-            .min()
+        self.order.first_on_way().map(|(place, ..)| place)
     }
 
     /// The place of the next occurrence of any schedule that is not behind.
@@ -87,22 +82,19 @@ impl<R: Rules> ScheduleBook<R> {
     /// Decides the next occurrence, whose place the caller has peeked, and moves on to the
     /// following one.
     pub(crate) fn pass_next(&mut self, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {
-        let (on_time, turn) = (self.order.first_on_time(), self.order.first_turn());
-        match (on_time, turn) {
-            (on_time, Some(turn)) if on_time.is_none_or(|on_time| turn < on_time) => {
-                let (place, number) = turn;
-                let schedule = self.at(number);
-                // Where a clock went back, what it owes may still lie ahead.
-                let owes = schedule.next_place().is_some_and(|next| next <= place);
-                let following = schedule.named_after(place.due);
-                self.order.has_turn(number, following);
-                self.order.comes_past(place);
-                if owes {
-                    self.pass(number, now, frontier, outbox);
-                }
-            }
-            (Some((_, number)), _) => self.pass(number, now, frontier, outbox),
-            (None, _) => {}
+        let Some((place, number, is_turn)) = self.order.first_on_way() else {
+            return;
+        };
+        let schedule = self.at(number);
+        // Where a clock went back, what it owes at its turn may still lie ahead.
+        let is_due = schedule.next_place().is_some_and(|next| next <= place);
+        if is_turn {
+            let following = schedule.named_after(place.due);
+            self.order.has_turn(number, following);
+            self.order.comes_past(place);
+        }
+        if is_due {
+            self.pass(number, now, frontier, outbox);
         }
     }
 

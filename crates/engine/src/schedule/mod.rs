@@ -145,13 +145,8 @@ impl Schedule {
 
     /// The first that the newest revision names after a due time, whatever is still owed before.
     fn named_after(&self, due: Timestamp) -> Option<Place> {
-        let segment = self.segments.back()?;
-        let jitter_ms = segment.compiled.definition().jitter_ms;
-        let mut next = segment.after(due.plus_millis(-jitter_ms).plus_millis(-1))?;
-        while next.due <= due {
-            next = segment.after(next.nominal)?;
-        }
-        Some(self.place(next))
+        let named = self.segments.back()?.first_due_after(due)?;
+        Some(self.place(named))
     }
 
     fn place(&self, occurrence: Occurrence) -> Place {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minutehand_model::{Frontier, Gap, Place};
+use minutehand_model::{Frontier, Place};
 
 /// The number of a schedule that lives; numbers are used again.
 pub(super) type Number = usize;
@@ -25,10 +25,8 @@ pub(super) struct DecisionOrder {
     without_turn: BTreeSet<Number>,
     /// Nobody is ever behind: all goes in one order, the oldest first.
     is_one: bool,
-    /// What F has come past, as [`Frontier::has_come_past`] says: who has a next occurrence there is
-    /// behind.
-    head: Place,
-    gaps: Vec<Gap>,
+    /// Head and gaps of F: who has a next occurrence that it has come past is behind.
+    frontier: Frontier,
     /// F comes past this in the present step.
     coming_past: Place,
 }
@@ -42,8 +40,7 @@ impl DecisionOrder {
             turn_of: BTreeMap::new(),
             without_turn: BTreeSet::new(),
             is_one,
-            head: Place::START,
-            gaps: Vec::new(),
+            frontier: Frontier::START,
             coming_past: Place::START,
         }
     }
@@ -53,8 +50,16 @@ impl DecisionOrder {
         self.on_time.first().copied()
     }
 
+    /// Who decides next on F's way, at which place, and whether that is a turn of one that is behind.
+    pub(super) fn first_on_way(&self) -> Option<(Place, Number, bool)> {
+        let (on_time, turn) = (self.first_on_time(), self.first_turn());
+        let is_turn = turn.is_some_and(|turn| on_time.is_none_or(|on_time| turn < on_time));
+        let (place, number) = if is_turn { turn } else { on_time }?;
+        Some((place, number, is_turn))
+    }
+
     /// The first of the turns of those that are behind.
-    pub(super) fn first_turn(&self) -> Option<(Place, Number)> {
+    fn first_turn(&self) -> Option<(Place, Number)> {
         self.turns.first().copied()
     }
 
@@ -114,11 +119,11 @@ impl DecisionOrder {
 
     /// F stands here.
     pub(super) fn frontier_is(&mut self, frontier: &Frontier) {
-        self.head = frontier.head;
-        self.coming_past = Place::START;
-        if self.gaps != frontier.gaps {
-            self.gaps.clone_from(&frontier.gaps);
+        self.frontier.head = frontier.head;
+        if self.frontier.gaps != frontier.gaps {
+            self.frontier.gaps.clone_from(&frontier.gaps);
         }
+        self.coming_past = Place::START;
     }
 
     /// F comes past the place of a turn; it will stand at or beyond it.
@@ -133,8 +138,7 @@ impl DecisionOrder {
     }
 
     fn has_come_past(&self, place: Place) -> bool {
-        let is_below = place <= self.head && !self.gaps.iter().any(|gap| gap.owes(place));
-        is_below || place <= self.coming_past
+        self.frontier.has_come_past(place) || place <= self.coming_past
     }
 
     /// Those on time whose next occurrence lies at or before a place, in their order.
@@ -185,7 +189,7 @@ impl DecisionOrder {
 
 #[cfg(test)]
 mod tests {
-    use minutehand_model::{LogOffset, Timestamp};
+    use minutehand_model::{Gap, LogOffset, Timestamp};
 
     use super::*;
 

@@ -265,6 +265,7 @@ impl Schedule {
         let is_anew = applying.anew && !applying.moment.breaks(PlantedBug::LateCreation);
         match self.state.decided_through {
             _ if is_anew || owed.is_some() => {}
+            Some(ALL_DECIDED) => segment.next = None,
             Some(decided) => segment.pass_through(decided),
             None => segment.pass_decided(applying.cursors.frontier, self.created_offset),
         }

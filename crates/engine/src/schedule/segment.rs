@@ -70,44 +70,44 @@ impl Segment {
     /// Passes over what F has decided; the schedule was created at that offset.
     pub(crate) fn pass_decided(&mut self, frontier: &Frontier, created_offset: LogOffset) {
         let decided = frontier.owed_after.unwrap_or(Place::end_of(Timestamp::MAX));
-        let behind_f = decided
-            .min(frontier.front())
-            .due
-            .plus_millis(-self.compiled.definition().jitter_ms)
-            .plus_millis(-1);
-        if self.next.is_some_and(|next| next.nominal <= behind_f) {
-            self.next = self.after(behind_f);
-        }
         let place = |next: Occurrence| Place {
             due: next.due,
             offset: created_offset,
         };
-        while self
-            .next
-            .is_some_and(|next| frontier.has_decided(place(next)))
-        {
-            self.pass();
-        }
+        self.pass_while(decided.min(frontier.front()).due, |next| {
+            frontier.has_decided(place(next))
+        });
     }
 
     /// Passes over what was decided in the order of due and nominal times.
     pub(crate) fn pass_through(&mut self, (due, nominal): (Timestamp, Timestamp)) {
-        if due == Timestamp::MAX {
-            self.next = None;
-            return;
-        }
-        let before = due
-            .plus_millis(-self.compiled.definition().jitter_ms)
-            .plus_millis(-1);
+        self.pass_while(due, |next| (next.due, next.nominal) <= (due, nominal));
+    }
+
+    /// Passes over everything that is due before a time, and then over what `is_passed`.
+    fn pass_while(&mut self, due: Timestamp, is_passed: impl Fn(Occurrence) -> bool) {
+        let before = self.due_before(due);
         if self.next.is_some_and(|next| next.nominal <= before) {
             self.next = self.after(before);
         }
-        while self
-            .next
-            .is_some_and(|next| (next.due, next.nominal) <= (due, nominal))
-        {
+        while self.next.is_some_and(&is_passed) {
             self.pass();
         }
+    }
+
+    /// The first occurrence that is due after a time, decided or not.
+    pub(crate) fn first_due_after(&self, due: Timestamp) -> Option<Occurrence> {
+        let mut next = self.after(self.due_before(due))?;
+        while next.due <= due {
+            next = self.after(next.nominal)?;
+        }
+        Some(next)
+    }
+
+    /// The last nominal time that no jitter brings to a due time.
+    fn due_before(&self, due: Timestamp) -> Timestamp {
+        due.plus_millis(-self.compiled.definition().jitter_ms)
+            .plus_millis(-1)
     }
 
     /// The first occurrence after a nominal time, within the segment.

@@ -38,7 +38,7 @@ const PAGE_DEFAULT: usize = 100;
 /// Most tasks on a page.
 const PAGE_MAX: usize = 1_000;
 /// The header that makes a creation one that can be sent again.
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Longest idempotency key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 
@@ -91,7 +91,7 @@ pub(crate) async fn create(
         Remembered::OtherRequest => {
             let limit = "a key of its own for every request";
             return Err(InvalidField::new(
-                "Idempotency-Key",
+                IDEMPOTENCY_KEY,
                 "was used for another request",
                 limit,
                 key,
@@ -162,7 +162,7 @@ pub(super) fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), InvalidF
     let limit = "an id and a due_at for each task, which make it safe to send them again";
     let given = String::from_utf8_lossy(value.as_bytes()).into_owned();
     Err(InvalidField::new(
-        "Idempotency-Key",
+        IDEMPOTENCY_KEY,
         "is not taken with many tasks",
         limit,
         given,
@@ -178,7 +178,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
     if text.is_empty() || text.len() > KEY_BYTES_MAX {
         let given = format!("{} bytes", value.len());
         return Err(InvalidField::new(
-            "Idempotency-Key",
+            IDEMPOTENCY_KEY,
             "is not accepted",
             limit,
             given,

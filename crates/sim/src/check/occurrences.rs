@@ -163,8 +163,8 @@ fn check_misfire(
 /// when it was not decided for certain.
 ///
 /// It was due between its nominal time and the end of the jitter, and one of the ticks decided it in
-/// which F came through there, or caught up with what it had left behind there. The latest by its owner's clock counts: that need not be the last
-/// one, because the next owner's clock may be behind.
+/// which F came through there, or caught up with what it had left behind there. The latest by its
+/// owner's clock counts: that need not be the last one, because the next owner's clock may be behind.
 fn latest_decision_ms(
     about: &PartitionJournal,
     life: &Life,

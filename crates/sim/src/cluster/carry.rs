@@ -101,9 +101,9 @@ impl super::World {
             return;
         }
         let mut delay_ms = self.wire_ms();
-        if self.rng.chance(self.model.slow_request) {
+        if let Some(slow_ms) = self.slow_ms() {
             self.counts.slow_requests += 1;
-            delay_ms += self.rng.range(1, self.model.slow_request_ms_max.max(1));
+            delay_ms += slow_ms;
         }
         if request.kind.is_write() && self.rng.chance(self.model.duplicate_write) {
             self.counts.duplicate_writes += 1;
@@ -124,6 +124,12 @@ impl super::World {
     /// Time on the wire, one way.
     pub(crate) fn wire_ms(&mut self) -> i64 {
         self.rng.range(1, 4)
+    }
+
+    /// How much longer a request takes that is a slow one.
+    pub(crate) fn slow_ms(&mut self) -> Option<i64> {
+        let is_slow = self.rng.chance(self.model.slow_request);
+        is_slow.then(|| self.rng.range(1, self.model.slow_request_ms_max.max(1)))
     }
 
     /// The sender hears nothing and gives up in time.

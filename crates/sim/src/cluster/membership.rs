@@ -44,9 +44,7 @@ impl super::World {
         let lease = self.nodes[node].lease;
         let clock_ms = self.nodes[node].clock(self.now_ms).as_millis();
         let mut lands_ms = self.now_ms + self.wire_ms();
-        if self.rng.chance(self.model.slow_request) {
-            lands_ms += self.rng.range(1, self.model.slow_request_ms_max.max(1));
-        }
+        lands_ms += self.slow_ms().unwrap_or_default();
         self.queue.push(
             lands_ms,
             Event::RenewLands {

@@ -85,10 +85,7 @@ impl super::World {
     }
 
     fn register_way_ms(&mut self) -> i64 {
-        let slow_ms = match self.rng.chance(self.model.slow_request) {
-            true => self.rng.range(0, self.model.slow_request_ms_max.max(1)),
-            false => 0,
-        };
+        let slow_ms = self.slow_ms().unwrap_or_default();
         self.rng.range(1, FAR_MS_MAX) + slow_ms
     }
 

@@ -12,7 +12,7 @@ use crate::faults::{FaultCounts, FaultModel};
 use crate::queue::EventQueue;
 use crate::rng::Rng;
 use crate::setup::Setup;
-use crate::store::{LedgerStore, LogStore, SinkStore, TimetableStore};
+use crate::store::{LogStore, SinkStore, Stores};
 use crate::trace::{Trace, Who};
 use crate::workload::{Producer, Worker};
 
@@ -48,30 +48,6 @@ pub(crate) struct World {
     pub(crate) misconduct: Misconduct,
 }
 
-/// What lasts, by partition.
-pub(crate) struct Stores {
-    pub(crate) logs: Vec<LogStore>,
-    pub(crate) sinks: Vec<SinkStore>,
-    pub(crate) timetables: Vec<TimetableStore>,
-    pub(crate) ledgers: Vec<LedgerStore>,
-}
-
-impl Stores {
-    fn new(setup: &Setup) -> Stores {
-        let partitions = 0..setup.partitions;
-        let log = || LogStore::in_cluster(setup.log_generation, setup.model.log_clock_ms_max);
-        Stores {
-            logs: partitions.clone().map(|_| log()).collect(),
-            sinks: partitions
-                .clone()
-                .map(|_| SinkStore::receiving(setup.reception))
-                .collect(),
-            timetables: partitions.map(|_| TimetableStore::default()).collect(),
-            ledgers: vec![LedgerStore::default(); setup.partitions],
-        }
-    }
-}
-
 /// What owners did that they may not do, in words.
 #[derive(Debug, Default)]
 pub(crate) struct Misconduct {
@@ -104,7 +80,11 @@ impl World {
             model: setup.model.clone(),
             counts: FaultCounts::default(),
             trace: Trace::new(setup.trace, setup.begin_ms),
-            stores: Stores::new(&setup),
+            stores: Stores::of(
+                partitions,
+                || LogStore::in_cluster(setup.log_generation, setup.model.log_clock_ms_max),
+                || SinkStore::receiving(setup.reception),
+            ),
             coordinator: Coordinator::new(nodes, partitions, setup.engine.lease_ttl_ms),
             speaker: setup
                 .engine

@@ -16,7 +16,7 @@ use minutehand_model::{
 use minutehand_ports::{DeadLetter, Delivery, DeliveryId, ErrorClass, PortError, StopListeners};
 use tokio::sync::{Notify, watch};
 
-use crate::store::{LedgerStore, LogStore, SinkStore, TimetableStore};
+use crate::store::{LogStore, SinkStore, Stores};
 
 /// What one worker group knows of one queue.
 #[derive(Debug, Default)]
@@ -32,10 +32,7 @@ struct Group {
 #[derive(Debug, Default)]
 struct State {
     clock_ms: i64,
-    logs: Vec<LogStore>,
-    sinks: Vec<SinkStore>,
-    timetables: Vec<TimetableStore>,
-    ledgers: Vec<LedgerStore>,
+    stores: Stores,
     held: Vec<Option<Epoch>>,
     epoch: u64,
     /// Everything published, by queue and partition; the sequence is the index.
@@ -66,10 +63,7 @@ impl MemoryStores {
     pub fn new(partitions: u32) -> MemoryStores {
         let count = partitions as usize;
         let state = State {
-            logs: (0..count).map(|_| LogStore::default()).collect(),
-            sinks: (0..count).map(|_| SinkStore::default()).collect(),
-            timetables: (0..count).map(|_| TimetableStore::default()).collect(),
-            ledgers: vec![LedgerStore::default(); count],
+            stores: Stores::of(count, LogStore::default, SinkStore::default),
             held: vec![None; count],
             ..State::default()
         };
@@ -111,7 +105,7 @@ impl MemoryStores {
 
     /// Tells who waits for the logs that they have grown.
     fn announce_ends(&self, state: &State) {
-        for (end, log) in self.shared.ends.iter().zip(&state.logs) {
+        for (end, log) in self.shared.ends.iter().zip(&state.stores.logs) {
             end.send_if_modified(|known| std::mem::replace(known, log.end()) != log.end());
         }
     }
@@ -121,10 +115,13 @@ impl State {
     /// The index of a partition that exists.
     fn index(&self, partition: PartitionId, action: &str) -> Result<usize, PortError> {
         let index = partition.index();
-        if index < self.logs.len() {
+        if index < self.stores.logs.len() {
             return Ok(index);
         }
-        let reason = format!("there are {} partitions, numbered from 0", self.logs.len());
+        let reason = format!(
+            "there are {} partitions, numbered from 0",
+            self.stores.logs.len()
+        );
         Err(PortError::new(
             ErrorClass::Fatal,
             format!("{action} of partition {partition}"),

@@ -30,7 +30,7 @@ impl CommandLog for MemoryStores {
         let mut state = self.state();
         let index = state.index(partition, "append to the log")?;
         let now_ms = state.clock_ms;
-        let log = &mut state.logs[index];
+        let log = &mut state.stores.logs[index];
         let (first, count) = (log.end(), records.len());
         for payload in records {
             log.append(now_ms, payload);
@@ -47,7 +47,7 @@ impl CommandLog for MemoryStores {
         bytes_max: usize,
     ) -> Result<LogBatch, PortError> {
         let state = self.state();
-        let log = &state.logs[state.index(partition, "read the log")?];
+        let log = &state.stores.logs[state.index(partition, "read the log")?];
         if from < log.start() {
             let action = format!("read the log of partition {partition} from offset {from}");
             let reason = format!("it begins at offset {}", log.start());
@@ -70,7 +70,7 @@ impl CommandLog for MemoryStores {
 
     async fn bounds(&self, partition: PartitionId) -> Result<LogBounds, PortError> {
         let state = self.state();
-        let log = &state.logs[state.index(partition, "find the bounds of the log")?];
+        let log = &state.stores.logs[state.index(partition, "find the bounds of the log")?];
         Ok(LogBounds {
             start: log.start(),
             end: log.end(),
@@ -87,7 +87,7 @@ impl CommandLog for MemoryStores {
     async fn truncate(&self, partition: PartitionId, below: LogOffset) -> Result<(), PortError> {
         let mut state = self.state();
         let index = state.index(partition, "truncate the log")?;
-        state.logs[index].truncate(below);
+        state.stores.logs[index].truncate(below);
         Ok(())
     }
 }
@@ -106,14 +106,14 @@ impl ExecutionSink for MemoryStores {
     async fn open(&self, partition: PartitionId, epoch: Epoch) -> Result<Opened, PortError> {
         let mut state = self.state();
         let index = state.index(partition, "open the sink")?;
-        state.sinks[index]
+        state.stores.sinks[index]
             .open(epoch)
             .map_err(|_| fenced("open the sink of", partition))?;
-        let sink = &state.sinks[index];
+        let sink = &state.stores.sinks[index];
         Ok(Opened {
             checkpoint: sink.checkpoint().cloned(),
             schedule_states: sink.states(),
-            log_end: state.logs[index].end(),
+            log_end: state.stores.logs[index].end(),
             taken_at: Some(Timestamp::from_millis(state.clock_ms)),
         })
     }
@@ -130,14 +130,14 @@ impl ExecutionSink for MemoryStores {
             latest_clock_ms: now_ms,
             session: None,
         };
-        let Appends { derived, .. } = state.sinks[index]
+        let Appends { derived, .. } = state.stores.sinks[index]
             .commit(tick, at)
             .map_err(|_| fenced("commit a tick of", partition))?;
         let has_derived = !derived.is_empty();
         for command in derived {
-            state.logs[index].append_command(now_ms, command);
+            state.stores.logs[index].append_command(now_ms, command);
         }
-        let derived_end = has_derived.then(|| state.logs[index].end());
+        let derived_end = has_derived.then(|| state.stores.logs[index].end());
         state.deliver(published);
         self.announce_ends(&state);
         self.shared.published.notify_waiters();
@@ -151,7 +151,7 @@ impl ExecutionSink for MemoryStores {
 impl State {
     /// Makes a committed tick visible to workers.
     fn deliver(&mut self, tick: Tick) {
-        let partitions = self.logs.len();
+        let partitions = self.stores.logs.len();
         let (partition, epoch, published_at) =
             (tick.partition, tick.checkpoint.epoch, tick.published_at);
         for publication in tick.publications {
@@ -199,7 +199,7 @@ impl Timetable for MemoryStores {
             state.index(block.partition, "write a block to the timetable")?;
         }
         for block in blocks {
-            state.timetables[block.partition.index()].write_block(block, None);
+            state.stores.timetables[block.partition.index()].write_block(block, None);
         }
         Ok(())
     }
@@ -207,7 +207,7 @@ impl Timetable for MemoryStores {
     async fn read(&self, range: TimeRange, bytes_max: usize) -> Result<TimetablePage, PortError> {
         let state = self.state();
         let index = state.index(range.partition, "read the timetable")?;
-        Ok(state.timetables[index].read(range.from, range.until, bytes_max))
+        Ok(state.stores.timetables[index].read(range.from, range.until, bytes_max))
     }
 
     async fn find(
@@ -216,19 +216,19 @@ impl Timetable for MemoryStores {
         key: TaskKey,
     ) -> Result<Vec<TimetableEntry>, PortError> {
         let state = self.state();
-        Ok(state.timetables[state.index(partition, "search the timetable")?].find(key))
+        Ok(state.stores.timetables[state.index(partition, "search the timetable")?].find(key))
     }
 
     async fn loads(&self, range: TimeRange) -> Result<Vec<BucketLoad>, PortError> {
         let state = self.state();
         let index = state.index(range.partition, "sum up the timetable")?;
-        Ok(state.timetables[index].loads(range.from, range.until))
+        Ok(state.stores.timetables[index].loads(range.from, range.until))
     }
 
     async fn expire(&self, partition: PartitionId, before: Timestamp) -> Result<(), PortError> {
         let mut state = self.state();
         let index = state.index(partition, "expire the timetable")?;
-        state.timetables[index].expire(before);
+        state.stores.timetables[index].expire(before);
         Ok(())
     }
 
@@ -241,7 +241,7 @@ impl Timetable for MemoryStores {
         let index = state.index(partition, "write revisions")?;
         revisions
             .into_iter()
-            .for_each(|revision| state.timetables[index].write_revision(revision));
+            .for_each(|revision| state.stores.timetables[index].write_revision(revision));
         Ok(())
     }
 
@@ -252,7 +252,7 @@ impl Timetable for MemoryStores {
     ) -> Result<(), PortError> {
         let mut state = self.state();
         let index = state.index(partition, "forget revisions")?;
-        state.timetables[index].forget_revisions(&offsets);
+        state.stores.timetables[index].forget_revisions(&offsets);
         Ok(())
     }
 
@@ -261,7 +261,7 @@ impl Timetable for MemoryStores {
         partition: PartitionId,
     ) -> Result<Vec<RevisionEntry>, PortError> {
         let state = self.state();
-        Ok(state.timetables[state.index(partition, "read the revisions")?].revisions())
+        Ok(state.stores.timetables[state.index(partition, "read the revisions")?].revisions())
     }
 }
 
@@ -275,14 +275,14 @@ impl Ledger for MemoryStores {
         let mut state = self.state();
         let index = state.index(partition, "write the ledger")?;
         rows.into_iter()
-            .for_each(|row| state.ledgers[index].write(row));
+            .for_each(|row| state.stores.ledgers[index].write(row));
         Ok(())
     }
 
     async fn rows(&self, range: TimeRange) -> Result<Vec<LedgerRow>, PortError> {
         let state = self.state();
         let index = state.index(range.partition, "read the ledger")?;
-        Ok(state.ledgers[index].rows(range.from, range.until))
+        Ok(state.stores.ledgers[index].rows(range.from, range.until))
     }
 }
 

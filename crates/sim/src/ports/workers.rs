@@ -43,7 +43,7 @@ impl State {
     fn append_all(&mut self, commands: Vec<(PartitionId, Bytes)>) {
         let now_ms = self.clock_ms;
         for (partition, payload) in commands {
-            self.logs[partition.index()].append(now_ms, payload);
+            self.stores.logs[partition.index()].append(now_ms, payload);
         }
     }
 
@@ -86,7 +86,7 @@ fn refused(queue: &QueueName, reason: impl Into<String>) -> PortError {
 #[async_trait]
 impl ExecutionQueue for MemoryStores {
     fn partitions(&self) -> u32 {
-        self.state().logs.len() as u32
+        self.state().stores.logs.len() as u32
     }
 
     async fn poll(

@@ -18,3 +18,27 @@ pub use register::Closing;
 pub(crate) use register::RegisterStore;
 pub(crate) use sink::{Appends, CommitAt, SinkStore};
 pub(crate) use timetable::{TimetableFlaws, TimetableStore};
+
+/// What lasts, by partition.
+#[derive(Debug, Default)]
+pub(crate) struct Stores {
+    pub(crate) logs: Vec<LogStore>,
+    pub(crate) sinks: Vec<SinkStore>,
+    pub(crate) timetables: Vec<TimetableStore>,
+    pub(crate) ledgers: Vec<LedgerStore>,
+}
+
+impl Stores {
+    pub(crate) fn of(
+        partitions: usize,
+        log: impl Fn() -> LogStore,
+        sink: impl Fn() -> SinkStore,
+    ) -> Stores {
+        Stores {
+            logs: (0..partitions).map(|_| log()).collect(),
+            sinks: (0..partitions).map(|_| sink()).collect(),
+            timetables: (0..partitions).map(|_| TimetableStore::default()).collect(),
+            ledgers: vec![LedgerStore::default(); partitions],
+        }
+    }
+}

@@ -89,19 +89,21 @@ impl Tail {
     /// most so many bytes.
     pub(super) fn result(&self, bytes_max: usize) -> String {
         let text = String::from_utf8_lossy(self.bytes());
-        let text = text.trim_end_matches(['\n', '\r']);
-        let from = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
-        debug_assert!(text.len() - from <= bytes_max);
-        text[from..].to_owned()
+        end_of(text.trim_end_matches(['\n', '\r']), bytes_max).to_owned()
     }
 
     /// The end of the output as text without the white space around it, at most so many bytes.
     pub(super) fn last_text(&self, bytes_max: usize) -> String {
-        let text = String::from_utf8_lossy(self.bytes()).into_owned();
-        let text = text.trim();
-        let from = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
-        text[from..].trim_start().to_owned()
+        let text = String::from_utf8_lossy(self.bytes());
+        end_of(text.trim(), bytes_max).trim_start().to_owned()
     }
+}
+
+/// The end of a text, at most so many bytes.
+fn end_of(text: &str, bytes_max: usize) -> &str {
+    let from = text.ceil_char_boundary(text.len().saturating_sub(bytes_max));
+    debug_assert!(text.len() - from <= bytes_max);
+    &text[from..]
 }
 
 #[cfg(test)]
