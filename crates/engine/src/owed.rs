@@ -13,6 +13,7 @@
 use minutehand_model::{Phase, Place, Timestamp};
 
 use crate::partition::Partition;
+use crate::planted::PlantedBug;
 use crate::rules::Rules;
 use crate::schedule::Outbox;
 
@@ -56,9 +57,11 @@ impl<R: Rules> Partition<R> {
             // Only what was created since the clock went back is owed there. Each state leaves with
             // the next tick.
             Some(_) if !self.ticker.is_free(self.now) => {}
-            Some(gap) => self
-                .schedules
-                .leave_each_behind(through.min(gap.through), LEFT_TOGETHER_MAX),
+            Some(gap) => {
+                let through = through.min(gap.through);
+                self.frontier.leave_owed();
+                self.schedules.leave_each_behind(through, LEFT_TOGETHER_MAX);
+            }
             None => {
                 self.frontier.leave_owed();
                 self.schedules.leave_behind(through);
@@ -76,14 +79,14 @@ impl<R: Rules> Partition<R> {
 
     /// Whether a schedule that is behind has something to decide.
     pub(crate) fn owes_any(&self) -> bool {
-        let oldest = self.schedules.peek_behind();
+        let oldest = self.schedules.peek_beside();
         oldest.is_some_and(|place| place <= self.owed_limit())
     }
 
     /// When the next that is behind is due, if F has still to come there: it was left behind just
     /// now, or a clock went back.
     pub(crate) fn owed_ahead(&self) -> Option<Timestamp> {
-        let next = self.schedules.peek_behind();
+        let next = self.schedules.peek_beside();
         Some(next.filter(|place| *place > self.owed_limit())?.due)
     }
 
@@ -121,7 +124,7 @@ impl<R: Rules> Partition<R> {
     /// The place of what is decided next of all that schedules owe.
     fn next_owed(&mut self) -> Option<Place> {
         let limit = self.owed_limit();
-        let oldest = self.schedules.peek_behind().filter(|at| *at <= limit)?;
+        let oldest = self.schedules.peek_beside().filter(|at| *at <= limit)?;
         self.due.owed_newest_next = !self.due.owed_newest_next;
         match self.due.owed_newest_next {
             true => Some(oldest),
@@ -144,16 +147,33 @@ impl<R: Rules> Partition<R> {
         }
     }
 
+    /// Whoever is behind is known to be before anything is decided: what is, has to be noted. A
+    /// revision that was read late owes what F has passed, without any step that left it behind.
+    pub(crate) fn note_who_is_behind(&mut self) {
+        if self.schedules.peek_behind().is_some() {
+            self.frontier.leave_owed();
+        }
+    }
+
     /// What the next checkpoint says of what schedules owe: something exactly when one is behind.
     /// Not before all of them are known.
     pub(crate) fn note_what_is_owed(&mut self) {
-        if self.phase() != Phase::Replaying {
-            let oldest = self.schedules.peek_behind();
-            if oldest.is_some() {
-                // A revision that was read late owes what F has passed.
-                self.frontier.leave_owed();
-            }
-            self.frontier.note_owed(oldest);
+        if self.phase() == Phase::Replaying {
+            return;
         }
+        let is_untold = self.config.catch_up_after_ms == 0 && self.breaks(PlantedBug::OwedInOrder);
+        let oldest = self.schedules.peek_behind().filter(|_| !is_untold);
+        self.frontier.note_owed(oldest);
+    }
+
+    /// What holds after every step: what F has left behind a checkpoint would say.
+    pub(crate) fn assert_what_is_owed_is_noted(&self) {
+        assert!(
+            self.phase() != Phase::Owning
+                || self.frontier.owed_after.is_some()
+                || self.schedules.peek_behind().is_none(),
+            "F has left schedules behind, and a checkpoint would not say so: {:?}",
+            self.schedules.peek_behind()
+        );
     }
 }

@@ -283,6 +283,7 @@ impl<R: Rules> Partition<R> {
         self.read_log();
         self.narrow_look_ahead();
         self.leave_behind();
+        self.note_who_is_behind();
         self.write_what_is_behind();
         self.read_ahead();
         self.read_behind();
@@ -314,6 +315,7 @@ impl<R: Rules> Partition<R> {
             self.ticker.committed().applied <= self.log.applied(),
             "what was committed has been applied"
         );
+        self.assert_what_is_owed_is_noted();
     }
 
     /// The next thing to be carried out.

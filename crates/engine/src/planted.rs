@@ -118,6 +118,8 @@ planted_bugs! {
     OwedUnsaved = "owed-unsaved",
     /// A schedule does not note how far it has come, while others owe something.
     OwedUnnoted = "owed-unnoted",
+    /// Where all goes in one order, the checkpoint does not say that schedules owe something.
+    OwedInOrder = "owed-in-order",
     /// A block of what is near holds what is far as well, which nobody reads again.
     MixedBlocks = "mixed-blocks",
     /// A write that is sent again says of what has run meanwhile that it does not run.

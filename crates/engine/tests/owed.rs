@@ -265,6 +265,52 @@ fn all_goes_in_one_order_where_nothing_is_left_behind() {
 }
 
 #[test]
+fn a_change_to_one_order_forgives_nothing() {
+    let mut story = Story::begin_with(rated());
+    many(&mut story, 500, "hourly", 60, every(600_000));
+    story.pass(599_000);
+    story.take_over(610_000);
+    assert!(story.partition.status().backlog_schedules > 30);
+    story.change_settings(Config {
+        catch_up_after_ms: 0,
+        tick_publications_max: 10,
+        ..Config::default()
+    });
+    for owner_ms in [611_000, 612_000, 613_000] {
+        story.commit_slowly();
+        story.take_over(owner_ms);
+        assert!(story.partition.status().backlog_schedules > 0);
+    }
+    story.commit_at_once();
+    story.take_over(614_000);
+    assert_eq!(named(&story, "hourly").len(), 60);
+    assert_eq!(story.partition.status().frontier.owed_after, None);
+}
+
+#[test]
+fn what_a_turn_decides_is_noted_although_nobody_was_behind() {
+    let mut story = Story::begin_with(rated());
+    story.say(500, Command::Create(task("task", 101_020)));
+    story.pass(101_000);
+    story.commit_slowly();
+    story.pass(101_050);
+    for number in 0..100 {
+        let name = format!("quick-{number}");
+        story.append(100_980, revise(&name, 1, Some(every(1_000))));
+    }
+    story.hear();
+    story.pass(102_010);
+    story.commit_at_once();
+    assert!(story.partition.status().backlog_schedules > 50);
+    story.take_over(102_020);
+    story.pass(140_000);
+    for number in 0..100 {
+        let ran = nominals(&named(&story, &format!("quick-{number}@")));
+        assert_eq!(ran, each_second(101, 140), "{number}");
+    }
+}
+
+#[test]
 fn one_that_missed_little_waits_for_none_that_missed_much() {
     let mut story = outage(rated());
     story.take_over(600_000);

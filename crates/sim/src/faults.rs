@@ -151,6 +151,8 @@ fault_model! {
     adoption_ms_max: i64 = Later(UpTo(40_000)),
     /// Extensions of the horizon of which nobody says what became: half of them had their effect.
     register_in_doubt: f64 = Later(Rate(0.3)),
+    /// Owners that begin with other settings of what is left behind than those before them.
+    changed_settings: f64 = Later(Rate(0.7)),
 }
 
 impl FaultModel {
@@ -244,6 +246,8 @@ fault_counts! {
     expired_leases,
     /// Owners that began.
     take_overs,
+    /// Owners that began with other settings.
+    changed_settings,
     /// Owners that gave their partition back.
     hand_overs,
     /// Executions published before their time by true time, because their owner's clock was ahead.

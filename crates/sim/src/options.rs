@@ -102,9 +102,7 @@ impl Setup {
             mix,
         };
         // Drawn apart, so that a seed's other choices do not depend on it.
-        let mut catching_up = Rng::fork(seed, 8);
-        setup.engine.catch_up_after_ms = catching_up.pick(&[0, 1, 300, 1_000, 2_000]);
-        setup.engine.catch_up_rate_per_s = catching_up.pick(&[0, 0, 300, 2_000]);
+        draw_catching_up(&mut Rng::fork(seed, 8), &mut setup.engine);
         let mut persisting = Rng::fork(seed, 9);
         setup.engine.persist = persisting.pick(Persist::ALL);
         let mut comparing = Rng::fork(seed, 10);
@@ -147,6 +145,11 @@ impl Setup {
                     .push((rng.range(self.begin_ms, self.faults_end_ms), partition));
             }
         }
+    }
+
+    /// Whether what is late is left behind by every owner, so that the rest is on time.
+    pub(crate) fn leaves_behind(&self) -> bool {
+        self.engine.catch_up_after_ms > 0 && self.model.changed_settings == 0.0
     }
 
     /// The most memory that an owner may take for what is neither due soon nor only remembered: its
@@ -208,6 +211,12 @@ fn draw_mix(rng: &mut Rng, running: &mut Rng) -> Mix {
         forgetful: 5,
         runs: RunMix::draw(running),
     }
+}
+
+/// What is left behind, and how fast it is caught up with.
+pub(crate) fn draw_catching_up(rng: &mut Rng, config: &mut Config) {
+    config.catch_up_after_ms = rng.pick(&[0, 1, 300, 1_000, 2_000]);
+    config.catch_up_rate_per_s = rng.pick(&[0, 0, 300, 2_000]);
 }
 
 const KIB: usize = 1_024;

@@ -152,6 +152,12 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             far_and_crashing(setup, rng);
             owing(setup, rng);
         }
+        PlantedBug::OwedInOrder => {
+            far_and_crashing(setup, rng);
+            owing(setup, rng);
+            setup.model.changed_settings = 0.5;
+            setup.engine.tick_publications_max = 2;
+        }
         PlantedBug::Dedupe => setup.mix.repeats = 25,
         PlantedBug::TornState | PlantedBug::RevisionOverlap | PlantedBug::StateReplayed => {
             schedules(setup)

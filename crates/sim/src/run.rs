@@ -197,7 +197,7 @@ fn take_journal(world: &mut World, ended_at_ms: i64, drawn: &FaultModel) -> Jour
         ended_at_ms,
         recovery_bound_ms: RECOVERY_BOUND_MS,
         healthy_lateness_ms: is_healthy.then_some(HEALTHY_LATENESS_MS),
-        on_time_ms: (world.setup.engine.catch_up_after_ms > 0).then_some(ON_TIME_MS),
+        on_time_ms: world.setup.leaves_behind().then_some(ON_TIME_MS),
         dedupe_window_ms: world.setup.engine.dedupe_window_ms,
         clock_skew_ms_max: world
             .setup

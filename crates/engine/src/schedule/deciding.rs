@@ -10,8 +10,8 @@ use super::order::Number;
 use crate::rules::Rules;
 
 impl<R: Rules> ScheduleBook<R> {
-    /// The place of the next occurrence of any schedule that is not behind, or of the next turn of
-    /// one that is.
+    /// The place of the next occurrence that is decided on F's way, or of the next turn of a
+    /// schedule that is behind.
     pub(crate) fn peek(&self) -> Option<Place> {
         self.order.first_on_way().map(|(place, ..)| place)
     }
@@ -33,7 +33,12 @@ impl<R: Rules> ScheduleBook<R> {
         }
     }
 
-    /// The place of the next occurrence of those that are behind.
+    /// The place of the next occurrence that is decided beside F's way.
+    pub(crate) fn peek_beside(&self) -> Option<Place> {
+        self.order.first_beside().map(|(place, _)| place)
+    }
+
+    /// The place of the next occurrence of those that are behind, wherever it is decided.
     pub(crate) fn peek_behind(&self) -> Option<Place> {
         self.order.first_behind().map(|(place, _)| place)
     }

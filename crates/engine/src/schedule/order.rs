@@ -1,5 +1,6 @@
 //! In which order schedules decide their next occurrences: those on time on F's way, those that F
-//! has left behind beside it.
+//! has left behind beside it. Who is behind is a fact of F; where all goes in one order those
+//! decide on F's way as well, the oldest first.
 //!
 //! One that is behind has a turn on F's way as well, at each of its own times: then it decides the
 //! oldest that it owes. So it falls back no further, however long it takes to catch up with the rest.
@@ -23,7 +24,7 @@ pub(super) struct DecisionOrder {
     turn_of: BTreeMap<Number, Option<Place>>,
     /// Those that are behind and whose next turn has still to be looked up.
     without_turn: BTreeSet<Number>,
-    /// Nobody is ever behind: all goes in one order, the oldest first.
+    /// Nothing is decided beside F's way: all goes in one order, the oldest first.
     is_one: bool,
     /// Head and gaps of F: who has a next occurrence that it has come past is behind.
     frontier: Frontier,
@@ -52,9 +53,11 @@ impl DecisionOrder {
 
     /// Who decides next on F's way, at which place, and whether that is a turn of one that is behind.
     pub(super) fn first_on_way(&self) -> Option<(Place, Number, bool)> {
-        let (on_time, turn) = (self.first_on_time(), self.first_turn());
-        let is_turn = turn.is_some_and(|turn| on_time.is_none_or(|on_time| turn < on_time));
-        let (place, number) = if is_turn { turn } else { on_time }?;
+        let turn = self.first_turn();
+        let behind = self.first_behind().filter(|_| self.is_one);
+        let next = self.first_on_time().into_iter().chain(behind).min();
+        let is_turn = turn.is_some_and(|turn| next.is_none_or(|next| turn < next));
+        let (place, number) = if is_turn { turn } else { next }?;
         Some((place, number, is_turn))
     }
 
@@ -101,6 +104,11 @@ impl DecisionOrder {
         true
     }
 
+    /// The first of those that decide beside F's way.
+    pub(super) fn first_beside(&self) -> Option<(Place, Number)> {
+        self.first_behind().filter(|_| !self.is_one)
+    }
+
     /// The first of those that are behind.
     pub(super) fn first_behind(&self) -> Option<(Place, Number)> {
         self.behind.first().copied()
@@ -134,7 +142,7 @@ impl DecisionOrder {
     /// Whether nobody on time has anything to decide that F has come past.
     pub(super) fn is_in_time(&self) -> bool {
         let next = self.first_on_time();
-        self.is_one || next.is_none_or(|(place, _)| !self.has_come_past(place))
+        next.is_none_or(|(place, _)| !self.has_come_past(place))
     }
 
     fn has_come_past(&self, place: Place) -> bool {
@@ -170,7 +178,7 @@ impl DecisionOrder {
             was_behind = self.behind.remove(&(place, number));
             assert!(was_on_time != was_behind, "each stands in one order");
         }
-        let is_behind = to.is_some_and(|place| !self.is_one && self.has_come_past(place));
+        let is_behind = to.is_some_and(|place| self.has_come_past(place));
         if let Some(place) = to {
             let order = match is_behind {
                 true => &mut self.behind,
@@ -178,7 +186,7 @@ impl DecisionOrder {
             };
             order.insert((place, number));
         }
-        if is_behind && !was_behind {
+        if is_behind && !was_behind && !self.is_one {
             self.without_turn.insert(number);
         } else if was_behind && !is_behind {
             self.without_turn.remove(&number);
@@ -268,15 +276,25 @@ mod tests {
     }
 
     #[test]
-    fn where_all_is_one_order_nobody_is_behind() {
+    fn where_all_is_one_order_who_is_behind_goes_on_fs_way() {
         let mut order = DecisionOrder::new(true);
         order.frontier_is(&at(25));
         order.moved(7, None, Some(place(10)));
+        order.moved(8, None, Some(place(30)));
+        assert_eq!(order.first_on_way(), Some((place(10), 7, false)));
         assert_eq!(
-            (order.first_on_time(), order.behind()),
-            (Some((place(10), 7)), 0)
+            (order.first_behind(), order.behind()),
+            (Some((place(10), 7)), 1),
+            "it is behind all the same"
         );
+        assert_eq!(order.first_beside(), None);
+        assert!(order.without_turn(9).is_empty());
         assert!(order.is_in_time());
+        order.moved(7, Some(place(10)), Some(place(40)));
+        assert_eq!(
+            (order.first_on_way(), order.behind()),
+            (Some((place(30), 8, false)), 0)
+        );
     }
 
     #[test]

@@ -181,6 +181,14 @@ impl Story {
         self
     }
 
+    /// The next owner has other settings.
+    pub(crate) fn change_settings(&mut self, config: Config) {
+        self.config = Config {
+            ledger: self.config.ledger,
+            ..config
+        };
+    }
+
     /// The owner hears of what the log has.
     pub(crate) fn hear(&mut self) {
         self.partition.handle(

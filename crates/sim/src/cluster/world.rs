@@ -9,6 +9,7 @@ use super::network::Network;
 use super::node::{Node, Owner};
 use super::speaker::Speaker;
 use crate::faults::{FaultCounts, FaultModel};
+use crate::options;
 use crate::queue::EventQueue;
 use crate::rng::Rng;
 use crate::setup::Setup;
@@ -370,9 +371,14 @@ impl World {
         }
     }
 
-    /// The engine settings of every owner.
-    pub(crate) fn engine_config(&self) -> Config {
-        self.setup.engine.clone()
+    /// The engine settings of the next owner.
+    pub(crate) fn engine_config(&mut self) -> Config {
+        let mut config = self.setup.engine.clone();
+        if self.rng.chance(self.model.changed_settings) {
+            self.counts.changed_settings += 1;
+            options::draw_catching_up(&mut self.rng, &mut config);
+        }
+        config
     }
 
     pub(crate) fn note(
