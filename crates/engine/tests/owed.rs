@@ -310,6 +310,29 @@ fn what_a_turn_decides_is_noted_although_nobody_was_behind() {
     }
 }
 
+/// The next of each is looked up at every turn, and by every successor: not by a walk through all
+/// that may be held by its jitter.
+#[test]
+fn much_jitter_makes_no_schedule_slow() {
+    let mut story = Story::begin_with(Config {
+        catch_up_rate_per_s: 500,
+        ..Config::default()
+    });
+    let definition = ScheduleDefinition {
+        jitter_ms: 86_400_000,
+        ..every(1_000)
+    };
+    many(&mut story, 500, "held", 200, definition);
+    story.pass(2_000);
+    story.take_over(10_000);
+    story.pass(30_000);
+    for number in [0, 199] {
+        let ran = nominals(&named(&story, &format!("held-{number}@")));
+        assert_eq!(ran, each_second(1, ran.len() as i64));
+        assert!((29..=30).contains(&ran.len()), "{}", ran.len());
+    }
+}
+
 #[test]
 fn one_that_missed_little_waits_for_none_that_missed_much() {
     let mut story = outage(rated());

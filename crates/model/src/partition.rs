@@ -178,6 +178,15 @@ impl Frontier {
         self.has_come_past(place) && self.owed_after.is_none_or(|after| place <= after)
     }
 
+    /// The last place at which an occurrence has been decided, of a schedule that was created by the
+    /// record at an offset and does not say itself how far it has come. Gaps that were opened later
+    /// lie below the earlier ones: the first that owes it anything owes all that follows.
+    pub fn decided_through(&self, created: LogOffset) -> Place {
+        let own_gap = self.gaps.iter().find(|gap| created >= gap.from_offset);
+        let passed = own_gap.map_or(self.head, |gap| gap.after);
+        self.owed_after.map_or(passed, |after| after.min(passed))
+    }
+
     /// Whether a task at this place is part of the backlog.
     pub fn is_behind(&self, place: Place) -> bool {
         self.backlog.iter().any(|stretch| stretch.owes(place))
@@ -377,6 +386,26 @@ mod tests {
         assert_eq!((frontier.floor(), frontier.gaps.len()), (place(100, 5), 0));
         frontier.advance(place(101, 0));
         assert_eq!(frontier.head, place(101, 0));
+    }
+
+    #[test]
+    fn what_is_decided_ends_at_one_place_for_each_offset() {
+        let mut frontier = Frontier {
+            head: place(100, 5),
+            ..Frontier::START
+        };
+        frontier.open_gap(place(50, 3), LogOffset::at(4));
+        frontier.open_gap(place(20, 3), LogOffset::at(9));
+        frontier.advance(place(25, 0));
+        for owed_after in [None, Some(place(40, 2)), Some(place(22, 0))] {
+            frontier.owed_after = owed_after;
+            for offset in [1, 3, 4, 5, 6, 9, 12] {
+                let through = frontier.decided_through(LogOffset::at(offset));
+                for at in (0..110).map(|due| place(due, offset)) {
+                    assert_eq!(at <= through, frontier.has_decided(at), "{at:?}");
+                }
+            }
+        }
     }
 
     /// Which places are passed, looked at one by one.
