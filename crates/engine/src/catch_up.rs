@@ -32,13 +32,17 @@ const LOOKED_THROUGH_PER_MS: i64 = 200;
 impl<R: Rules> Partition<R> {
     /// Leaves behind what is too late, if anything is.
     pub(crate) fn leave_behind(&mut self) {
-        if self.config.catch_up_after_ms > 0
-            && self.phase() == Phase::Owning
-            && self.knows_the_time()
-        {
+        if self.tells_what_is_late() {
             self.leave_late_schedules();
             self.leave_late_tasks();
         }
+    }
+
+    /// Whether anything is late by a clock that somebody has confirmed. One that was set ahead, and
+    /// is set back before a lease is confirmed by it, leaves nothing behind.
+    pub(crate) fn tells_what_is_late(&self) -> bool {
+        let is_owning = self.phase() == Phase::Owning;
+        self.config.catch_up_after_ms > 0 && is_owning && self.may_fire()
     }
 
     fn leave_late_tasks(&mut self) {

@@ -25,6 +25,9 @@ pub(crate) const SILENT_DECISIONS_MAX: usize = 4_096;
 /// tick. The others stay on time meanwhile.
 const LEFT_TOGETHER_MAX: usize = 1_024;
 
+/// How far a clock goes back for turns to be looked up again, in milliseconds.
+const BACK_MS_MIN: i64 = 1_000;
+
 /// How much of a tick is left for something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
@@ -70,6 +73,14 @@ impl<R: Rules> Partition<R> {
         let from = self.reachable_present().max(self.frontier.front().due);
         self.schedules
             .renew_turns(through, from, SILENT_DECISIONS_MAX);
+    }
+
+    /// The clock went back: schedules that are behind have turns in the time that comes again. Where
+    /// that is a moment they do without, so that a clock that is slowed down costs nothing.
+    pub(crate) fn turns_went_back(&mut self, back_ms: i64) {
+        if back_ms >= BACK_MS_MIN {
+            self.schedules.renew_all_turns();
+        }
     }
 
     /// How far what schedules owe may be decided: not beyond the present, or F.

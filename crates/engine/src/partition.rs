@@ -252,9 +252,9 @@ impl<R: Rules> Partition<R> {
         }: Moment,
     ) {
         self.sink_clock.tell(steady_ms);
-        let went_back = now < self.now;
+        let back_ms = self.now.millis_since(now);
         self.now = now;
-        if went_back {
+        if back_ms > 0 {
             let retry_at = now.plus_millis(self.config.retry_delay_ms);
             self.ownership.clock_went_back(now, &self.config);
             self.log.clock_went_back(now);
@@ -262,6 +262,7 @@ impl<R: Rules> Partition<R> {
             self.due.clock_went_back(now);
             self.writes.clock_went_back(now, retry_at);
             self.schedules.clock_went_back(now);
+            self.turns_went_back(back_ms);
             for single in self.singles_mut() {
                 single.not_before = single.not_before.map(|time| time.min(retry_at));
             }

@@ -364,6 +364,44 @@ fn what_is_owed_stays_so_when_a_clock_goes_back() {
 }
 
 #[test]
+fn a_clock_that_nobody_has_confirmed_leaves_nothing_behind() {
+    let mut story = Story::begin();
+    story.say(500, revise("often", 1, Some(every(1_000))));
+    for number in 0..10 {
+        let name = format!("task-{number}");
+        story.say(600, Command::Create(task(&name, 10_500 + number * 1_000)));
+    }
+    story.pass(10_000);
+    story.set_clock(3_610_000);
+    story.set_clock(10_100);
+    let status = story.partition.status();
+    assert_eq!((status.backlog_schedules, status.backlog_tasks), (0, 0));
+    story.pass(20_000);
+    assert_eq!(nominals(&named(&story, "often")), each_second(1, 20));
+    assert_eq!(named(&story, "task").len(), 10);
+    let is_on_time = |one: &Published| one.at_ms == one.nominal_ms;
+    assert!(story.published.iter().all(is_on_time));
+}
+
+#[test]
+fn time_that_comes_again_has_turns_for_one_owner_too() {
+    let mut story = outage(Config {
+        catch_up_rate_per_s: 1,
+        ..Config::default()
+    });
+    story.take_over(600_000);
+    story.pass(600_500);
+    let before = named(&story, "often").len();
+    story.set_clock(500_500);
+    story.pass(520_500);
+    let ran = named(&story, "often").len() - before;
+    assert!(
+        (38..=42).contains(&ran),
+        "{ran}: 20 turns and 20 by the rate"
+    );
+}
+
+#[test]
 fn what_is_created_while_a_clock_is_back_is_left_behind_too() {
     let mut story = Story::begin_with(rated());
     story.pass(600_000);

@@ -33,6 +33,11 @@ impl<R: Rules> ScheduleBook<R> {
         }
     }
 
+    /// The next turns are to be looked up again, of all that are behind.
+    pub(crate) fn renew_all_turns(&mut self) {
+        self.order.renew_all_turns();
+    }
+
     /// The place of the next occurrence that is decided beside F's way.
     pub(crate) fn peek_beside(&self) -> Option<Place> {
         self.order.first_beside().map(|(place, _)| place)

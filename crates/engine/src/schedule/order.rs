@@ -89,6 +89,13 @@ impl DecisionOrder {
         }
     }
 
+    /// Nobody's next turn is known any more.
+    pub(super) fn renew_all_turns(&mut self) {
+        self.turns.clear();
+        let numbers = std::mem::take(&mut self.turn_of).into_keys();
+        self.without_turn.extend(numbers);
+    }
+
     /// Some of those whose next turn has to be looked up.
     pub(super) fn without_turn(&self, count_max: usize) -> Vec<Number> {
         self.without_turn.iter().copied().take(count_max).collect()
