@@ -7,8 +7,9 @@
 //! and the backlog follows with what room the ticks leave it, at least half of each, at most the
 //! configured rate. Each of the two goes in order of (due time, offset).
 //!
-//! Of what schedules owe the same is true; it has a cursor of its own (`owed.rs`). The two backlogs
-//! share the room and the rate.
+//! What schedules owe is left behind like that as well (`owed.rs`), but has no order among
+//! schedules: one decides after the other what it owes itself. The two backlogs share the room and
+//! the rate.
 
 use minutehand_model::{Frontier, Phase, Place, Timestamp};
 
@@ -138,7 +139,7 @@ impl<R: Rules> Partition<R> {
             .collect()
     }
 
-    /// How many executions of the next tick are kept for the backlog, beside those that it has
+    /// How many executions of the next tick are kept for the backlogs, beside those that it has
     /// already.
     pub(crate) fn catch_up_share(&self, taken: usize) -> usize {
         if self.catch_up_at().is_none_or(|time| time > self.now) {
@@ -151,17 +152,21 @@ impl<R: Rules> Partition<R> {
         } else {
             half
         };
-        share.min(self.allowance())
+        let turns = self.schedules.missed_turns();
+        share.min(self.allowance().saturating_add(turns))
     }
 
-    /// How many executions the rate allows the backlog by now.
+    /// How many executions the rate allows the backlogs by now.
     fn allowance(&self) -> usize {
-        let rate = self.config.catch_up_rate_per_s;
-        if rate == 0 {
-            return usize::MAX;
+        match self.rate() {
+            0 => usize::MAX,
+            rate => self.due.pace.allowance(self.now, rate),
         }
-        let waited_ms = self.now.millis_since(self.due.caught_up_at).clamp(0, 1_000) as u64;
-        usize::try_from(rate.saturating_mul(waited_ms) / 1_000).unwrap_or(usize::MAX)
+    }
+
+    /// Most executions a second that are caught up with; 0: no bound.
+    pub(crate) fn rate(&self) -> u64 {
+        self.config.catch_up_rate_per_s
     }
 
     /// How far the backlog may go: not beyond the present, what is being moved, or F.
@@ -182,35 +187,32 @@ impl<R: Rules> Partition<R> {
         if !self.due.behind.reaches(self.catch_up_limit()) && !self.owes_any() {
             return None;
         }
-        let rate = self.config.catch_up_rate_per_s;
-        if rate == 0 {
+        let rate = self.rate();
+        if rate == 0 || self.schedules.missed_turns() > 0 {
             return Some(Timestamp::MIN);
         }
         // A portion is no larger than a tick, or the rate would not be reached.
         let tick_ms = self.config.tick_publications_max as u64 * 1_000 / rate;
         let portion_ms = tick_ms.min(PORTION_MS).max(1_000_u64.div_ceil(rate));
-        Some(self.due.caught_up_at.plus_millis(portion_ms as i64))
+        Some(self.due.pace.taken_at().plus_millis(portion_ms as i64))
     }
 
-    /// What a tick has left for the backlogs. F may have used up its bytes; half of them are the
-    /// backlogs' all the same.
-    pub(crate) fn room_behind(&self, bytes_taken: usize, outbox: &Outbox) -> Room {
+    /// What a tick has left for the backlogs: their share at least, which they have in turn where a
+    /// tick is so small that what came late fills it. F may have used up its bytes; half of them are
+    /// the backlogs' all the same.
+    pub(crate) fn room_behind(&self, share: usize, bytes_taken: usize, outbox: &Outbox) -> Room {
         let bytes_max = self.config.tick_bytes_max;
+        let most = self.config.tick_publications_max;
         Room {
-            count: self.places_left(outbox).min(self.allowance()),
+            count: most.saturating_sub(outbox.publications.len()).max(share),
+            rated: self.allowance(),
             bytes: bytes_max - bytes_taken.min(bytes_max / 2),
         }
     }
 
-    fn places_left(&self, outbox: &Outbox) -> usize {
-        let most = self.config.tick_publications_max;
-        most.saturating_sub(outbox.publications.len())
-    }
-
     /// Takes from the backlog of tasks what there is room for.
     pub(crate) fn take_backlog(&mut self, room: Room, outbox: &mut Outbox) {
-        // Backfills had their places meanwhile.
-        let count_max = self.places_left(outbox).min(room.count);
+        let count_max = room.count.min(room.rated);
         let (mut count, mut bytes) = (0, 0);
         while self.phase() != Phase::Replaying
             && let Some(stretch) = self.frontier.backlog.first().copied()
@@ -240,9 +242,7 @@ impl<R: Rules> Partition<R> {
             }
         }
         self.due.behind.settle_after_pops();
-        if count > 0 {
-            self.due.caught_up_at = self.now;
-        }
+        self.due.pace.take(count, self.now, self.rate());
     }
 
     /// Stretches in which nothing lies any more are over.

@@ -4,6 +4,7 @@
 use minutehand_model::Timestamp;
 
 use crate::calendar_queue::CalendarQueue;
+use crate::pace::Pace;
 
 /// Two queues: F goes through the first, the backlog through the second.
 #[derive(Debug)]
@@ -11,11 +12,11 @@ pub(crate) struct DueTasks {
     pub(crate) on_time: CalendarQueue,
     /// The tasks of the backlog that are in memory.
     pub(crate) behind: CalendarQueue,
-    /// When one of the backlogs last published something.
-    pub(crate) caught_up_at: Timestamp,
-    /// What schedules owe had the larger half of their room last.
+    /// The rate at which both backlogs publish.
+    pub(crate) pace: Pace,
+    /// Of the room that tasks and schedules share, what schedules owe had the larger half last.
     pub(crate) owed_had_turn: bool,
-    /// Of the schedules that are behind the one that owes the oldest decided last, and the one that
+    /// Of the schedules that are behind, not of these tasks, the one that owes the oldest decided last, and the one that
     /// is the least behind does so next.
     pub(crate) owed_newest_next: bool,
     /// When what is behind is next looked through for what the timetable does not have.
@@ -25,14 +26,13 @@ pub(crate) struct DueTasks {
 impl Default for DueTasks {
     fn default() -> DueTasks {
         let (on_time, behind) = (CalendarQueue::default(), CalendarQueue::default());
-        let (caught_up_at, looked_through_at) = (Timestamp::MIN, Timestamp::MIN);
         DueTasks {
             on_time,
             behind,
-            caught_up_at,
+            pace: Pace::default(),
             owed_had_turn: false,
             owed_newest_next: false,
-            looked_through_at,
+            looked_through_at: Timestamp::MIN,
         }
     }
 }
@@ -40,7 +40,7 @@ impl Default for DueTasks {
 impl DueTasks {
     /// Nothing was done, and nothing is put off, by a clock that was ahead.
     pub(crate) fn clock_went_back(&mut self, now: Timestamp) {
-        self.caught_up_at = self.caught_up_at.min(now);
+        self.pace.clock_went_back(now);
         self.looked_through_at = self.looked_through_at.min(now);
     }
 

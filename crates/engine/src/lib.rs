@@ -40,6 +40,7 @@ mod narrow;
 mod outgoing;
 mod owed;
 mod ownership;
+mod pace;
 mod page;
 mod partition;
 mod pending;

@@ -25,6 +25,14 @@ pub(crate) const SILENT_DECISIONS_MAX: usize = 4_096;
 /// tick. The others stay on time meanwhile.
 const LEFT_TOGETHER_MAX: usize = 1_024;
 
+/// Turns that are looked up in one step.
+const TURNS_LOOKED_UP_MAX: usize = 1_024;
+
+/// Turns that were left behind are made up for when they are not older than this by then, in
+/// milliseconds, or than what is left behind at all: F was too slow for them. Before that it stood,
+/// and nothing was decided that they could keep pace with.
+const MADE_UP_FOR_MS: i64 = 2_000;
+
 /// How far a clock goes back for turns to be looked up again, in milliseconds.
 const BACK_MS_MIN: i64 = 1_000;
 
@@ -32,36 +40,48 @@ const BACK_MS_MIN: i64 = 1_000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     pub(crate) count: usize,
+    /// Of these within the rate.
+    pub(crate) rated: usize,
     pub(crate) bytes: usize,
 }
 
 impl Room {
-    const NONE: Room = Room { count: 0, bytes: 0 };
+    const NONE: Room = Room {
+        count: 0,
+        rated: 0,
+        bytes: 0,
+    };
 
     /// What is left; half of the bytes at least, since the last that was taken may have been large.
     fn without(self, taken: Room) -> Room {
         Room {
             count: self.count.saturating_sub(taken.count),
+            rated: self.rated.saturating_sub(taken.rated),
             bytes: self.bytes.saturating_sub(taken.bytes).max(self.bytes / 2),
         }
     }
 }
 
 impl<R: Rules> Partition<R> {
-    /// Leaves the schedules behind that are too late, if any is.
+    /// Leaves the schedules behind that are too late, if any is, and the turns of those that are
+    /// behind. Turns that are not known are looked up.
     pub(crate) fn leave_late_schedules(&mut self) {
-        let is_any_late = self
-            .schedules
-            .peek_on_time()
-            .is_some_and(|place| self.is_late(place.due));
-        let through = self.late_through();
+        let next = self.schedules.peek();
+        if next.is_some_and(|place| self.is_late(place.due)) {
+            self.leave_schedules_behind();
+        }
+        let from = self.reachable_present().max(self.frontier.front().due);
+        self.schedules.look_up_turns(from, TURNS_LOOKED_UP_MAX);
+    }
+
+    fn leave_schedules_behind(&mut self) {
+        let mut through = self.late_through();
         match self.frontier.gaps.first() {
-            _ if !is_any_late => {}
             // Only what was created since the clock went back is owed there. Each state leaves with
             // the next tick.
-            Some(_) if !self.ticker.is_free(self.now) => {}
+            Some(_) if !self.ticker.is_free(self.now) => return,
             Some(gap) => {
-                let through = through.min(gap.through);
+                through = through.min(gap.through);
                 self.frontier.leave_owed();
                 self.schedules.leave_each_behind(through, LEFT_TOGETHER_MAX);
             }
@@ -70,9 +90,14 @@ impl<R: Rules> Partition<R> {
                 self.schedules.leave_behind(through);
             }
         }
-        let from = self.reachable_present().max(self.frontier.front().due);
-        self.schedules
-            .renew_turns(through, from, SILENT_DECISIONS_MAX);
+        let made_up_ms = self.config.catch_up_after_ms.max(MADE_UP_FOR_MS);
+        let made_up_after = Place::end_of(through.due.plus_millis(-made_up_ms));
+        self.schedules.leave_turns(through, made_up_after);
+    }
+
+    /// Whether turns have still to be looked up, and can be.
+    pub(crate) fn looks_up_turns(&self) -> bool {
+        self.tells_what_is_late() && self.schedules.lacks_turns()
     }
 
     /// The clock went back: schedules that are behind have turns in the time that comes again. Where
@@ -108,6 +133,7 @@ impl<R: Rules> Partition<R> {
     }
 
     /// Decides what schedules owe, as far as there is room; answers what is left of it for tasks.
+    /// Turns that F was too slow for come first: they are beyond the rate, like those on its way.
     pub(crate) fn take_owed(&mut self, room: Room, outbox: &mut Outbox) -> Room {
         let own = self.room_for_owed(room);
         let (published, bytes) = (outbox.publications.len(), outbox.started_bytes);
@@ -115,21 +141,36 @@ impl<R: Rules> Partition<R> {
         while self.phase() != Phase::Replaying
             && (taken.count < own.count && taken.bytes < own.bytes)
             && silent < SILENT_DECISIONS_MAX
-            && let Some(place) = self.next_owed()
         {
-            assert!(place <= self.owed_limit(), "it is due, and F has come past");
-            self.schedules
-                .pass_behind(place, self.reachable_present(), &self.frontier, outbox);
+            let is_turn = self.take_missed_turn(outbox);
+            if !is_turn && (taken.rated >= own.rated || !self.take_next_owed(outbox)) {
+                break;
+            }
             let count = outbox.publications.len() - published;
             silent += usize::from(count == taken.count);
+            taken.rated += (count - taken.count) * usize::from(!is_turn);
             (taken.count, taken.bytes) = (count, outbox.started_bytes - bytes);
         }
         self.minutes.recurred(&outbox.publications[published..]);
         self.note_what_is_owed();
-        if taken.count > 0 {
-            self.due.caught_up_at = self.now;
-        }
+        self.due.pace.take(taken.rated, self.now, self.rate());
         room.without(taken)
+    }
+
+    fn take_missed_turn(&mut self, outbox: &mut Outbox) -> bool {
+        let (limit, present) = (self.owed_limit(), self.reachable_present());
+        self.schedules
+            .make_up_for_turn(limit, present, &self.frontier, outbox)
+    }
+
+    fn take_next_owed(&mut self, outbox: &mut Outbox) -> bool {
+        let Some(place) = self.next_owed() else {
+            return false;
+        };
+        assert!(place <= self.owed_limit(), "it is due, and F has come past");
+        self.schedules
+            .pass_behind(place, self.reachable_present(), &self.frontier, outbox);
+        true
     }
 
     /// The place of what is decided next of all that schedules owe.
@@ -150,10 +191,12 @@ impl<R: Rules> Partition<R> {
         if !is_shared || !self.owes_any() {
             return room;
         }
-        let is_odd = room.count % 2 == 1;
+        let is_odd = (room.count | room.rated) % 2 == 1;
         self.due.owed_had_turn ^= is_odd;
+        let more = usize::from(is_odd && self.due.owed_had_turn);
         Room {
-            count: room.count / 2 + usize::from(is_odd && self.due.owed_had_turn),
+            count: room.count / 2 + more,
+            rated: room.rated / 2 + more,
             bytes: room.bytes / 2,
         }
     }

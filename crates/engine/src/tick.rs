@@ -179,10 +179,11 @@ impl<R: Rules> Partition<R> {
         let bytes_decided = self.outgoing.tick_bytes() + outbox.started_bytes;
         self.take_late(&mut outbox);
         let limit = self.frontier_limit();
-        let (frontier, bytes) = self.take_due(limit, bytes_decided, &mut outbox);
+        let share = self.catch_up_share(outbox.publications.len());
+        let (frontier, bytes) = self.take_due(limit, share, bytes_decided, &mut outbox);
         self.advance_front(frontier);
-        let room = self.room_behind(bytes, &outbox);
-        let room = self.take_owed(room, &mut outbox);
+        let room = self.room_behind(share, bytes, &outbox);
+        let mut room = self.take_owed(room, &mut outbox);
         let occurrences_max = self.config.schedule_occurrences_per_tick_max;
         let count = outbox.publications.len();
         if self.phase() != Phase::Replaying && !self.is_beyond_horizon() {
@@ -193,6 +194,8 @@ impl<R: Rules> Partition<R> {
                 .run_backfills(self.now, occurrences_max, bytes_left, &mut outbox);
         }
         self.minutes.recurred(&outbox.publications[count..]);
+        let backfilled = outbox.publications.len() - count;
+        room.count = room.count.saturating_sub(backfilled);
         self.take_backlog(room, &mut outbox);
         // A retry that was withheld has ended its run, and so started another.
         let started = self.schedules.take_outbox();
@@ -261,15 +264,15 @@ impl<R: Rules> Partition<R> {
     }
 
     /// Takes what is due up to a limit, tasks and schedules in one order; answers how far it came,
-    /// and with how many bytes. What was decided before leaves it its share.
+    /// and with how many bytes. What was decided before leaves it its part; the backlogs have a share.
     fn take_due(
         &mut self,
         limit: Place,
+        share: usize,
         bytes_decided: usize,
         outbox: &mut Outbox,
     ) -> (Place, usize) {
         let mut steps = outbox.publications.len();
-        let share = self.catch_up_share(steps);
         let steps_max = match self.config.tick_publications_max - share {
             most if share == 0 => most.max(steps + 1),
             most => most,

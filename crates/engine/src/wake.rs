@@ -35,6 +35,7 @@ impl<R: Rules> Partition<R> {
             (self.log_asks_at(), WakeReason::Log),
             (self.hand_over_at(), WakeReason::HandOver),
             (self.applies_at(), WakeReason::Busy),
+            (self.looks_up_turns().then_some(self.now), WakeReason::Busy),
         ];
         if self.ticker.is_free(self.now) && self.may_fire() {
             wakes.push((self.due_at(), WakeReason::Due));

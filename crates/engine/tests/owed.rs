@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
-use minutehand_engine::Config;
+use minutehand_engine::{Config, WakeReason};
 use minutehand_model::{
     Command, MisfirePolicy, OutcomeKind, OverlapPolicy, RecurrenceSpec, Revision, RunCause,
     ScheduleDefinition, ScheduleId,
@@ -331,6 +331,85 @@ fn much_jitter_makes_no_schedule_slow() {
         assert_eq!(ran, each_second(1, ran.len() as i64));
         assert!((29..=30).contains(&ran.len()), "{}", ran.len());
     }
+}
+
+/// Time passes while ticks are answered only this often.
+fn pass_slowly(story: &mut Story, from_ms: i64, until_ms: i64, step_ms: usize) {
+    story.commit_slowly();
+    for now_ms in (from_ms..=until_ms).step_by(step_ms) {
+        story.pass(now_ms);
+        story.commit_one();
+    }
+    story.commit_at_once();
+}
+
+fn one_a_second() -> Config {
+    Config {
+        catch_up_rate_per_s: 1,
+        ..Config::default()
+    }
+}
+
+#[test]
+fn a_slow_commit_takes_no_turn_away() {
+    let mut story = outage(one_a_second());
+    story.take_over(600_000);
+    let before = named(&story, "often").len();
+    pass_slowly(&mut story, 600_300, 660_300, 1_200);
+    let ran = named(&story, "often").len() - before;
+    assert!(ran >= 110, "{ran}: 60 turns, and 50 ticks with one");
+}
+
+#[test]
+fn what_names_more_at_once_than_ticks_take_comes_back() {
+    let mut story = Story::begin_with(Config {
+        tick_publications_max: 20,
+        ..one_a_second()
+    });
+    many(&mut story, 500, "minutely", 500, every(60_000));
+    story.pass(59_000);
+    story.take_over(70_000);
+    pass_slowly(&mut story, 70_200, 670_000, 200);
+    let ran = named(&story, "minutely").len();
+    assert!(ran >= 500 * 10, "{ran} of 11 times");
+}
+
+#[test]
+fn turns_that_are_not_known_are_looked_up_at_once() {
+    let mut story = Story::begin_with(one_a_second());
+    for number in 0..6_000 {
+        let name = format!("seldom-{number}");
+        story.append(500, revise(&name, 1, Some(every(600_000))));
+    }
+    story.hear();
+    story.pass(599_000);
+    story.commit_slowly();
+    story.take_over(1_199_900);
+    let busy = Some((at(1_199_900), WakeReason::Busy));
+    assert_eq!(story.partition.poll_timeout(), busy);
+    story.pass(1_199_900);
+    assert_ne!(story.partition.poll_timeout(), busy);
+}
+
+#[test]
+fn a_stream_of_late_tasks_leaves_the_backlog_its_share() {
+    let mut story = outage(Config {
+        tick_publications_max: 1,
+        ..Config::default()
+    });
+    story.commit_slowly();
+    story.take_over(600_000);
+    for number in 0..200 {
+        for late in 0..3 {
+            let name = format!("late-{number}-{late}");
+            story.append(600_000, Command::Create(task(&name, 599_000)));
+        }
+        story.hear();
+        story.pass(600_010 + number * 10);
+        story.commit_one();
+    }
+    let often = named(&story, "often").len();
+    assert!(often >= 50, "{often} in 200 ticks");
 }
 
 #[test]

@@ -215,8 +215,8 @@ fn draw_mix(rng: &mut Rng, running: &mut Rng) -> Mix {
 
 /// What is left behind, and how fast it is caught up with.
 pub(crate) fn draw_catching_up(rng: &mut Rng, config: &mut Config) {
-    config.catch_up_after_ms = rng.pick(&[0, 1, 300, 1_000, 2_000]);
-    config.catch_up_rate_per_s = rng.pick(&[0, 0, 300, 2_000]);
+    config.catch_up_after_ms = rng.pick(&[0, 1, 100, 300, 1_000, 2_000]);
+    config.catch_up_rate_per_s = rng.pick(&[0, 0, 20, 300]);
 }
 
 const KIB: usize = 1_024;

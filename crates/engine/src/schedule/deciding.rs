@@ -16,16 +16,24 @@ impl<R: Rules> ScheduleBook<R> {
         self.order.first_on_way().map(|(place, ..)| place)
     }
 
-    /// The place of the next occurrence of any schedule that is not behind.
-    pub(crate) fn peek_on_time(&self) -> Option<Place> {
-        self.order.first_on_time().map(|(place, _)| place)
+    /// Turns up to a place are left behind; those after `made_up_after` are made up for.
+    pub(crate) fn leave_turns(&mut self, through: Place, made_up_after: Place) {
+        self.order.leave_turns(through, made_up_after);
     }
 
-    /// Turns up to a place were missed. Looks up the next turns, after a time, of some of those that
-    /// have none.
-    pub(crate) fn renew_turns(&mut self, missed: Place, after: Timestamp, count_max: usize) {
-        self.order.renew_late_turns(missed);
-        for number in self.order.without_turn(count_max) {
+    /// How many missed turns are to be made up for.
+    pub(crate) fn missed_turns(&self) -> usize {
+        self.order.missed_turns()
+    }
+
+    /// Whether turns have still to be looked up.
+    pub(crate) fn lacks_turns(&self) -> bool {
+        !self.order.turn_unknown(1).is_empty()
+    }
+
+    /// Looks up the next turns, after a time, of some of those whose next is not known.
+    pub(crate) fn look_up_turns(&mut self, after: Timestamp, count_max: usize) {
+        for number in self.order.turn_unknown(count_max) {
             let schedule = self.at(number);
             let next = schedule.next_place().map_or(after, |next| next.due);
             let turn = schedule.named_after(after.max(next));
@@ -119,6 +127,25 @@ impl<R: Rules> ScheduleBook<R> {
         if let Some((_, number)) = self.order.last_behind(place) {
             self.pass(number, now, frontier, outbox);
         }
+    }
+
+    /// The same for a turn that F was too slow for: the oldest that its schedule owes, if F has come
+    /// past it by a limit.
+    pub(crate) fn make_up_for_turn(
+        &mut self,
+        limit: Place,
+        now: Timestamp,
+        frontier: &Frontier,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some(number) = self.order.make_up_for_turn() else {
+            return false;
+        };
+        let next = self.at(number).next_place();
+        if next.is_some_and(|next| next <= limit) {
+            self.pass(number, now, frontier, outbox);
+        }
+        true
     }
 
     fn pass(&mut self, number: Number, now: Timestamp, frontier: &Frontier, outbox: &mut Outbox) {

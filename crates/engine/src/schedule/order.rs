@@ -20,10 +20,16 @@ pub(super) struct DecisionOrder {
     behind: BTreeSet<(Place, Number)>,
     /// The next turns of those that are behind.
     turns: BTreeSet<(Place, Number)>,
-    /// `None`: it names nothing more.
+    /// The same by schedule, of those whose next turn has been looked up. `None`: it has none, since
+    /// it names nothing more.
     turn_of: BTreeMap<Number, Option<Place>>,
     /// Those that are behind and whose next turn has still to be looked up.
-    without_turn: BTreeSet<Number>,
+    turn_unknown: BTreeSet<Number>,
+    /// Those that are behind and had a turn for which F was too slow: it is made up for beside F's
+    /// way, and is not counted there.
+    missed_turn: BTreeSet<Number>,
+    /// Whose missed turn was made up for last: they take turns in that as well.
+    made_up_for: Number,
     /// Nothing is decided beside F's way: all goes in one order, the oldest first.
     is_one: bool,
     /// Head and gaps of F: who has a next occurrence that it has come past is behind.
@@ -39,7 +45,9 @@ impl DecisionOrder {
             behind: BTreeSet::new(),
             turns: BTreeSet::new(),
             turn_of: BTreeMap::new(),
-            without_turn: BTreeSet::new(),
+            turn_unknown: BTreeSet::new(),
+            missed_turn: BTreeSet::new(),
+            made_up_for: 0,
             is_one,
             frontier: Frontier::START,
             coming_past: Place::START,
@@ -68,7 +76,7 @@ impl DecisionOrder {
 
     /// The next turn of one that is behind; one that is not has none.
     pub(super) fn has_turn(&mut self, number: Number, turn: Option<Place>) {
-        let is_behind = self.without_turn.remove(&number) | self.forget_turn(number);
+        let is_behind = self.turn_unknown.remove(&number) | self.forget_turn(number);
         if is_behind {
             self.turns.extend(turn.map(|place| (place, number)));
             self.turn_of.insert(number, turn);
@@ -78,27 +86,45 @@ impl DecisionOrder {
     /// Its calendar may be another one by now: its next turn is to be looked up again.
     pub(super) fn renew_turn(&mut self, number: Number) {
         if self.forget_turn(number) {
-            self.without_turn.insert(number);
+            self.turn_unknown.insert(number);
         }
     }
 
-    /// Turns that were missed do not come any more.
-    pub(super) fn renew_late_turns(&mut self, through: Place) {
-        while let Some((_, number)) = self.first_turn().filter(|(place, _)| *place <= through) {
+    /// Turns up to a place are left behind. Those after `made_up_after` are made up for: F was too
+    /// slow for them. Before that it stood.
+    pub(super) fn leave_turns(&mut self, through: Place, made_up_after: Place) {
+        while let Some((place, number)) = self.first_turn().filter(|(place, _)| *place <= through) {
             self.renew_turn(number);
+            if place > made_up_after {
+                self.missed_turn.insert(number);
+            }
         }
+    }
+
+    /// How many missed turns are to be made up for.
+    pub(super) fn missed_turns(&self) -> usize {
+        self.missed_turn.len()
+    }
+
+    /// Whose missed turn is made up for next; it counts as made up for.
+    pub(super) fn make_up_for_turn(&mut self) -> Option<Number> {
+        let later = self.missed_turn.range(self.made_up_for.saturating_add(1)..);
+        let number = later.chain(&self.missed_turn).next().copied()?;
+        self.missed_turn.remove(&number);
+        self.made_up_for = number;
+        Some(number)
     }
 
     /// Nobody's next turn is known any more.
     pub(super) fn renew_all_turns(&mut self) {
         self.turns.clear();
         let numbers = std::mem::take(&mut self.turn_of).into_keys();
-        self.without_turn.extend(numbers);
+        self.turn_unknown.extend(numbers);
     }
 
     /// Some of those whose next turn has to be looked up.
-    pub(super) fn without_turn(&self, count_max: usize) -> Vec<Number> {
-        self.without_turn.iter().copied().take(count_max).collect()
+    pub(super) fn turn_unknown(&self, count_max: usize) -> Vec<Number> {
+        self.turn_unknown.iter().copied().take(count_max).collect()
     }
 
     fn forget_turn(&mut self, number: Number) -> bool {
@@ -165,7 +191,7 @@ impl DecisionOrder {
     pub(super) fn leave_behind(&mut self, (place, number): (Place, Number)) {
         let on_time = self.on_time.split_off(&(place, number.saturating_add(1)));
         let mut late = std::mem::replace(&mut self.on_time, on_time);
-        self.without_turn
+        self.turn_unknown
             .extend(late.iter().map(|(_, number)| *number));
         if late.len() > self.behind.len() {
             std::mem::swap(&mut late, &mut self.behind);
@@ -194,9 +220,10 @@ impl DecisionOrder {
             order.insert((place, number));
         }
         if is_behind && !was_behind && !self.is_one {
-            self.without_turn.insert(number);
+            self.turn_unknown.insert(number);
         } else if was_behind && !is_behind {
-            self.without_turn.remove(&number);
+            self.turn_unknown.remove(&number);
+            self.missed_turn.remove(&number);
             self.forget_turn(number);
         }
     }
@@ -253,19 +280,24 @@ mod tests {
         let mut order = DecisionOrder::new(false);
         order.frontier_is(&at(25));
         order.moved(7, None, Some(place(10)));
-        assert_eq!((order.first_turn(), order.without_turn(9)), (None, vec![7]));
+        assert_eq!((order.first_turn(), order.turn_unknown(9)), (None, vec![7]));
         order.has_turn(7, Some(place(30)));
         order.has_turn(8, Some(place(28)));
         assert_eq!(order.first_turn(), Some((place(30), 7)), "8 is not behind");
         order.moved(7, Some(place(10)), Some(place(20)));
         assert_eq!(order.first_turn(), Some((place(30), 7)));
-        order.renew_late_turns(place(29));
+        order.leave_turns(place(29), place(0));
         assert_eq!(order.first_turn(), Some((place(30), 7)));
-        order.renew_late_turns(place(30));
-        assert_eq!((order.first_turn(), order.without_turn(9)), (None, vec![7]));
+        order.leave_turns(place(30), place(30));
+        assert_eq!((order.first_turn(), order.turn_unknown(9)), (None, vec![7]));
+        assert_eq!(order.missed_turns(), 0, "F stood then");
+        order.has_turn(7, Some(place(40)));
+        order.leave_turns(place(40), place(30));
+        assert_eq!(order.make_up_for_turn(), Some(7), "F was too slow");
+        assert_eq!(order.make_up_for_turn(), None);
         order.has_turn(7, Some(place(40)));
         order.moved(7, Some(place(20)), Some(place(40)));
-        assert_eq!((order.first_turn(), order.without_turn(9)), (None, vec![]));
+        assert_eq!((order.first_turn(), order.turn_unknown(9)), (None, vec![]));
     }
 
     #[test]
@@ -295,7 +327,7 @@ mod tests {
             "it is behind all the same"
         );
         assert_eq!(order.first_beside(), None);
-        assert!(order.without_turn(9).is_empty());
+        assert!(order.turn_unknown(9).is_empty());
         assert!(order.is_in_time());
         order.moved(7, Some(place(10)), Some(place(40)));
         assert_eq!(

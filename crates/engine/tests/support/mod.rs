@@ -309,6 +309,14 @@ impl Story {
         self.is_slow = true;
     }
 
+    /// The tick that waits is answered; the next one waits.
+    pub(crate) fn commit_one(&mut self) {
+        if let Some(answer) = self.slow_answer.take() {
+            self.partition.handle(self.now, answer);
+        }
+        self.settle();
+    }
+
     /// Ticks are answered again, the one that waits first.
     pub(crate) fn commit_at_once(&mut self) {
         self.is_slow = false;
