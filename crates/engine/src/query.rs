@@ -90,6 +90,18 @@ pub struct Status {
     pub stop_reason: Option<String>,
 }
 
+impl Status {
+    /// Everything that is due up to here has been published, or decided against. A revision that
+    /// was read late owes what lies before all that F has left behind.
+    pub fn published_until(&self) -> Timestamp {
+        let floor = self.frontier.floor().due;
+        match self.backlog_oldest {
+            Some(oldest) if oldest < floor => oldest.plus_millis(-1),
+            _ => floor,
+        }
+    }
+}
+
 impl<R: Rules> Partition<R> {
     /// Where the partition stands.
     pub fn status(&self) -> Status {

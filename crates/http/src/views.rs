@@ -228,7 +228,7 @@ pub(crate) fn partition(view: &PartitionView) -> api::Partition {
         log_end: status.log_end.into(),
         replay_from: status.replay_from.into(),
         set_aside: status.set_aside,
-        published_until: shown(status.frontier.floor().due),
+        published_until: shown(status.published_until()),
         loaded_until: shown(status.loaded_until),
         near_tasks: status.near_tasks,
         near_bytes: status.near_bytes,

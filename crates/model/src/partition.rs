@@ -141,9 +141,11 @@ pub struct Frontier {
     pub gaps: Vec<Gap>,
     /// Disjoint stretches whose tasks are caught up with at a rate of their own, oldest first.
     pub backlog: Vec<Stretch>,
-    /// Set while schedules owe occurrences that the head has left behind: every occurrence at or
-    /// before it has been decided. How far beyond it a schedule has come stands in its own state
-    /// ([`crate::ScheduleState::decided_through`]); one that says nothing there has come no further.
+    /// Set while schedules owe occurrences that the head has left behind. One that says nothing of
+    /// how far it has come in its own state ([`crate::ScheduleState::decided_through`]) has decided
+    /// everything at or before this place, in a gap at or before where that has come to, and nothing
+    /// beyond. One that says it may owe less or more: a revision that was read late owes what lies
+    /// before this place.
     pub owed_after: Option<Place>,
 }
 
@@ -198,7 +200,8 @@ impl Frontier {
         self.gaps.first().map_or(self.head, |gap| gap.after)
     }
 
-    /// The place at or before which nothing is owed any more.
+    /// The place at or before which nothing is owed any more, but for what a schedule owes that says
+    /// so in its own state.
     pub fn floor(&self) -> Place {
         let tasks = self.floor_of_tasks();
         self.owed_after.map_or(tasks, |after| after.min(tasks))

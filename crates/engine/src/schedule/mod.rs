@@ -143,7 +143,9 @@ impl Schedule {
         self.next().map(|(_, next)| self.place(next))
     }
 
-    /// The first that the newest revision names after a due time, whatever is still owed before.
+    /// The first that the newest of the revisions which still owe something names after a due time,
+    /// whatever is owed before. While the schedule is paused that revision is closed, and names
+    /// nothing beyond the pause.
     fn named_after(&self, due: Timestamp) -> Option<Place> {
         let named = self.segments.back()?.first_due_after(due)?;
         Some(self.place(named))

@@ -318,7 +318,8 @@ impl Schedule {
     }
 
     /// Notes how far the schedule has come with this occurrence, if a successor could not tell it
-    /// from F: it is behind, or others are. Whether the state changed.
+    /// from F: it is behind, or others are. `frontier`: on F's way as it stood before this tick, so
+    /// that it says nothing of what the tick comes past. Whether the state changed.
     pub(super) fn note_decided(
         &mut self,
         decided: Occurrence,

@@ -213,7 +213,7 @@ impl Report {
             self.ledger.beats(at);
         }
         self.ledger.given_up(status.minutes_given_up);
-        let lag_ms = match status.frontier.floor().due {
+        let lag_ms = match status.published_until() {
             Timestamp::MIN => 0,
             due => now.millis_since(due).max(0),
         };
