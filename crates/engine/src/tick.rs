@@ -288,8 +288,11 @@ impl<R: Rules> Partition<R> {
             let schedule = self.schedules.peek().filter(|place| *place <= limit);
             let task_limit =
                 schedule.map_or(limit, |place| place.preceding().unwrap_or(Place::START));
-            let is_full = steps >= steps_max || bytes >= self.config.tick_bytes_max;
-            if is_full || silent >= SILENT_DECISIONS_MAX {
+            let is_full = steps >= steps_max
+                || bytes >= self.config.tick_bytes_max
+                || silent >= SILENT_DECISIONS_MAX;
+            // Occurrences of two revisions may share a place: F cannot stand between them.
+            if is_full && (last.is_none() || schedule != last) {
                 let has_more = schedule.is_some()
                     || self.due.on_time.peek().is_some_and(|place| place <= limit);
                 if has_more {

@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
-use minutehand_engine::{Config, WakeReason};
+use minutehand_engine::Config;
 use minutehand_model::{
     Command, MisfirePolicy, OutcomeKind, OverlapPolicy, RecurrenceSpec, Revision, RunCause,
     ScheduleDefinition, ScheduleId,
@@ -375,23 +375,6 @@ fn what_names_more_at_once_than_ticks_take_comes_back() {
 }
 
 #[test]
-fn turns_that_are_not_known_are_looked_up_at_once() {
-    let mut story = Story::begin_with(one_a_second());
-    for number in 0..6_000 {
-        let name = format!("seldom-{number}");
-        story.append(500, revise(&name, 1, Some(every(600_000))));
-    }
-    story.hear();
-    story.pass(599_000);
-    story.commit_slowly();
-    story.take_over(1_199_900);
-    let busy = Some((at(1_199_900), WakeReason::Busy));
-    assert_eq!(story.partition.poll_timeout(), busy);
-    story.pass(1_199_900);
-    assert_ne!(story.partition.poll_timeout(), busy);
-}
-
-#[test]
 fn a_stream_of_late_tasks_leaves_the_backlog_its_share() {
     let mut story = outage(Config {
         tick_publications_max: 1,
@@ -410,6 +393,40 @@ fn a_stream_of_late_tasks_leaves_the_backlog_its_share() {
     }
     let often = named(&story, "often").len();
     assert!(often >= 50, "{often} in 200 ticks");
+}
+
+/// Through jitter the occurrences of two revisions may be due in one millisecond: F cannot stand
+/// between them.
+#[test]
+fn a_tick_does_not_end_between_two_of_one_place() {
+    let mut story = Story::begin_with(Config {
+        tick_publications_max: 1,
+        ..Config::default()
+    });
+    let jittered = ScheduleDefinition {
+        jitter_ms: 1_000,
+        ..every(2_000)
+    };
+    story.say(500, revise("often", 1, Some(jittered)));
+    let schedule = ScheduleId::parse("often").expect("a valid id");
+    let nominal_ms = (0..9_000)
+        .map(|number| number * 2_000 + 1_000)
+        .find_map(|now_ms| {
+            story.pass(now_ms + 1_500);
+            let known = story.partition.schedule(&namespace(), &schedule);
+            let (nominal, due) = known.expect("it is there").next.expect("it goes on");
+            let is_whole = due.millis_since(nominal) == 1_000;
+            is_whole.then_some(nominal.millis_since(at(0)))
+        })
+        .expect("one of its jitters is a whole second");
+    story.say(nominal_ms + 100, revise("often", 2, Some(every(1_000))));
+    let before = story.published.len();
+    story.commit_slowly();
+    story.pass(nominal_ms + 1_000);
+    story.take_over(nominal_ms + 1_010);
+    story.commit_at_once();
+    let ran = nominals(&story.published[before..].iter().collect::<Vec<_>>());
+    assert_eq!(ran, [nominal_ms, nominal_ms + 1_000]);
 }
 
 #[test]
