@@ -299,6 +299,9 @@ fn what_a_turn_decides_is_noted_although_nobody_was_behind() {
         story.append(100_980, revise(&name, 1, Some(every(1_000))));
     }
     story.hear();
+    let status = story.partition.status();
+    assert_eq!(status.frontier.floor().due, at(101_020));
+    assert_eq!(status.published_until(), at(100_999));
     story.pass(102_010);
     story.commit_at_once();
     assert!(story.partition.status().backlog_schedules > 50);

@@ -155,9 +155,9 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
         PlantedBug::OwedInOrder => {
             far_and_crashing(setup, rng);
             owing(setup, rng);
-            setup.partitions = 1;
-            setup.model.crashes_per_minute = 12.0;
-            setup.model.changed_settings = 1.0;
+            setup.engine.catch_up_after_ms = 0;
+            setup.engine.catch_up_rate_per_s = 5;
+            setup.model.changed_settings = 0.6;
             setup.engine.tick_publications_max = 2;
         }
         PlantedBug::Dedupe => setup.mix.repeats = 25,
