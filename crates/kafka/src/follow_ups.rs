@@ -10,16 +10,18 @@
 //! A task is named by its id and due time, and two of one id may fail in the same millisecond, in
 //! two queues that know nothing of each other. Here they meet: the later one is given the first due
 //! time that is free, so that both run. What makes one another task is its place in the topic, so a
-//! record that is read again is given the same time, also by the next owner.
+//! record that is read again is given the same time, also by the next owner. What a tick puts off is
+//! given its time here as well.
 
 mod dues;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use minutehand_model::PartitionId;
 use minutehand_model::limits::RECORD_BYTES_MAX;
+use minutehand_model::{PartitionId, Task, Timestamp};
 use minutehand_ports::{ErrorClass, PortError};
 use rdkafka::Message;
 use rdkafka::error::KafkaResult;
@@ -86,8 +88,9 @@ pub(crate) struct FollowUps {
     /// Read, and not copied yet.
     waiting: Vec<FollowUp>,
     bytes: usize,
-    /// The due times that were given lately.
-    dues: Dues,
+    /// The due times that were given lately. Those who put off what goes with the follow-ups only
+    /// look at these.
+    dues: RefCell<Dues>,
 }
 
 impl FollowUps {
@@ -99,7 +102,7 @@ impl FollowUps {
             copied: 0,
             waiting: Vec::new(),
             bytes: 0,
-            dues: Dues::default(),
+            dues: RefCell::default(),
         }
     }
 
@@ -181,11 +184,17 @@ impl FollowUps {
     }
 
     fn take(&mut self, offset: u64, payload: Bytes) {
-        let payload = self.dues.made_distinct(offset, payload);
+        let payload = self.dues.get_mut().made_distinct(offset, payload);
         if offset >= self.next() {
             self.bytes += payload.len();
             self.waiting.push(FollowUp { offset, payload });
         }
+    }
+
+    /// When an execution that cannot be published at `at` comes again: at no time that another of
+    /// its id was given, whichever way that one comes into the log.
+    pub(crate) fn put_off(&self, task: &Task, at: Timestamp) -> Timestamp {
+        self.dues.borrow_mut().put_off(task, at)
     }
 
     /// Those that wait to be copied.

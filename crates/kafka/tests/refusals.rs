@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "each file of tests uses its own part")]
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use minutehand_kafka::raw::{create_topic, delete_topic, set_topic};
@@ -315,6 +316,8 @@ async fn many_new_queues_at_once_lose_nothing_and_wait_in_the_log() {
             .iter()
             .all(|task| task.due > AT && task.first_due == AT)
     );
+    let dues: BTreeSet<Timestamp> = put_off.iter().map(|task| task.due).collect();
+    assert_eq!(dues.len(), 100, "all of one id, and each a task of its own");
     assert_eq!(bench.publish_all(put_off).await, 0);
     for number in 0..100 {
         let topic = bench

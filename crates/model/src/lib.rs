@@ -40,7 +40,7 @@ pub use execution::{
     DeliveryToken, EndedTask, Execution, ExecutionId, IdParts, LastWord, MessageId, Outcome,
     OutcomeKind,
 };
-pub use free_dues::{FreeDues, GIVEN_DUES_MAX};
+pub use free_dues::{FreeDues, GIVEN_DUES_MAX, PUT_OFF_MS};
 pub use gate::{Breaker, Gate, NamespaceRules, Opening, Purge, QueueRules, QueueState};
 pub use lease_word::LeaseWord;
 pub use ledger::{Difference, Found, LedgerRow, Minutes, Sum, Tally, Verdict};

@@ -105,6 +105,8 @@ flaws! {
     PutOffLost = "put-off-lost",
     /// An execution that is put off comes again under its old due time.
     PutOffInPlace = "put-off-in-place",
+    /// Executions of one id that are put off together come again as one.
+    PutOffTogether = "put-off-together",
     /// The log forgets by time what is still needed.
     RetentionShort = "retention-short",
     /// The register moves a region's horizon on although the region speaks no more.
@@ -133,6 +135,7 @@ impl Flaw {
             Flaw::RefusalDropsNeighbours => ReceptionFlaw::DropsNeighbours,
             Flaw::PutOffLost => ReceptionFlaw::PutOffLost,
             Flaw::PutOffInPlace => ReceptionFlaw::PutOffInPlace,
+            Flaw::PutOffTogether => ReceptionFlaw::PutOffTogether,
             _ => return None,
         })
     }

@@ -97,6 +97,7 @@ fn aim_at_flaw(flaw: Flaw, setup: &mut Setup, rng: &mut Rng) {
             setup.reception.refused = 300;
         }
         Flaw::PutOffLost | Flaw::PutOffInPlace => setup.reception.put_off = 300,
+        Flaw::PutOffTogether => setup.reception.put_off = 1_000,
         Flaw::RetentionShort => far_and_crashing(setup, rng),
         Flaw::SpeakerUnchecked | Flaw::DoubtBelieved | Flaw::HorizonFromClock => adopted(setup),
         Flaw::Atomic | Flaw::TornTick => {}

@@ -8,22 +8,13 @@ use minutehand_model::{FreeDues, TaskKey, Timestamp};
 /// The newest due times given to retries. Clones share them: an id may be in several queues, so the
 /// workers of one process are given the same.
 #[derive(Clone, Default)]
-pub struct GivenDues(Arc<Mutex<Given>>);
-
-#[derive(Default)]
-struct Given {
-    dues: FreeDues,
-    /// Each retry holds a due time of its own: they are counted.
-    retries: u64,
-}
+pub struct GivenDues(Arc<Mutex<FreeDues>>);
 
 impl GivenDues {
     /// The first due time at or after `due` that was not given to the task before.
     pub(crate) fn give(&self, key: TaskKey, due: Timestamp) -> Timestamp {
-        let mut given = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        given.retries += 1;
-        let holder = given.retries;
-        let given = given.dues.give(key, due, holder);
+        let mut dues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = dues.give_anew(key, due);
         assert!(given >= due, "no retry comes before the time it is due at");
         given
     }
@@ -47,6 +38,6 @@ mod tests {
         for key in 9..2 * GIVEN_DUES_MAX as u128 {
             assert_eq!(dues.give(TaskKey(key), due), due);
         }
-        assert_eq!(dues.0.lock().unwrap().dues.len(), GIVEN_DUES_MAX);
+        assert_eq!(dues.0.lock().unwrap().len(), GIVEN_DUES_MAX);
     }
 }

@@ -26,8 +26,6 @@ use crate::letters;
 use crate::queue_topics::{Kind, QueueTopic, QueueTopics, Standing};
 use crate::transact::Parcel;
 
-/// Shortest and longest that an execution is put off whose topic is not there yet, in milliseconds.
-const PUT_OFF_MS: (i64, i64) = (250, 5_000);
 /// What a record costs beside its parts, and each of its headers, in bytes at most.
 const RECORD_FRAME_BYTES: usize = 128;
 const HEADER_FRAME_BYTES: usize = 10;
@@ -224,7 +222,6 @@ impl Outgoing<'_> {
 
     /// The topic is not there yet.
     fn put_off(&self, publication: &Publication, fates: &mut Fates) {
-        let at = self.tick.published_at;
         let Some(task) = decoded(publication) else {
             let reason =
                 "its topic is not there yet, and it cannot be read, so it cannot wait for it";
@@ -233,12 +230,7 @@ impl Outgoing<'_> {
             fates.first_reason.get_or_insert_with(|| reason.to_owned());
             return;
         };
-        let delay_ms = at
-            .millis_since(task.first_due)
-            .clamp(PUT_OFF_MS.0, PUT_OFF_MS.1);
-        // A task is named by its id and due time: at the same due time it would be taken for the
-        // one that has run.
-        let due = at.plus_millis(delay_ms).max(task.due.plus_millis(1));
+        let due = self.follow_ups.put_off(&task, self.tick.published_at);
         debug_assert!(due > task.due, "it is another task");
         fates
             .commands

@@ -1,14 +1,20 @@
-//! The due times that were given to follow-ups of a partition: no two of them are one task.
+//! The due times that were given to follow-ups of a partition, and to executions that it has put
+//! off: no two of them are one task.
 
 use bytes::Bytes;
-use minutehand_model::{Command, FreeDues, Task};
+use minutehand_model::{Command, FreeDues, Task, Timestamp};
 use minutehand_record::{command, task};
 
-/// The newest due times, each held by the offset that it was given to.
+/// The newest due times, each held by the offset that it was given to, or by what was put off.
 #[derive(Default)]
 pub(super) struct Dues(FreeDues);
 
 impl Dues {
+    /// When an execution that cannot be published at `at` comes again.
+    pub(super) fn put_off(&mut self, task: &Task, at: Timestamp) -> Timestamp {
+        self.0.put_off(task, at)
+    }
+
     /// The follow-up at an offset, due at a time that no other of its id has. What creates no task
     /// stays as it is.
     pub(super) fn made_distinct(&mut self, offset: u64, payload: Bytes) -> Bytes {
@@ -77,6 +83,25 @@ mod tests {
                 "offset {offset}"
             );
         }
+    }
+
+    #[test]
+    fn a_retry_and_what_is_put_off_stay_two() {
+        let mut dues = Dues::default();
+        let Command::Create(record) = command::decode(creation("a", "mail", 1_000)).unwrap() else {
+            panic!("a creation")
+        };
+        let late = task::decode(&record.encoded).unwrap();
+        let at = Timestamp::from_millis(1_001);
+        assert_eq!(
+            due_and_queue(dues.made_distinct(1, creation("a", "mail", 1_251))).0,
+            1_251
+        );
+        assert_eq!(dues.put_off(&late, at).as_millis(), 1_252);
+        assert_eq!(
+            due_and_queue(dues.made_distinct(2, creation("a", "mail", 1_252))).0,
+            1_253
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a tick did not publish is a dead letter, or comes again; never both, never neither. Who
 //! waits for it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::journal::{Journal, PartitionJournal, Said, Unpublished};
 
@@ -16,6 +16,7 @@ pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String>
         }
         *known = *fate;
     }
+    each_at_a_time_of_its_own(about, &fates)?;
     for (index, fate) in fates {
         let Some(published) = about.publications.get(index) else {
             continue;
@@ -41,6 +42,27 @@ pub(super) fn check(_: &Journal, about: &PartitionJournal) -> Result<(), String>
             (true, _) => told(about, &published.encoded).map_err(|schedule| {
                 format!("{name} was not published, and schedule {schedule} still waits for it")
             })?,
+        }
+    }
+    Ok(())
+}
+
+/// Two that come again as one task are one run less.
+fn each_at_a_time_of_its_own(
+    about: &PartitionJournal,
+    fates: &BTreeMap<usize, Unpublished>,
+) -> Result<(), String> {
+    let mut given = BTreeSet::new();
+    for (index, fate) in fates {
+        let (Some(published), Some(due)) = (about.publications.get(*index), fate.again_at) else {
+            continue;
+        };
+        if !given.insert((published.key, due)) {
+            return Err(format!(
+                "{:016x} due {} was put off to {due}, when another of its id comes again",
+                published.key.low(),
+                published.due
+            ));
         }
     }
     Ok(())
@@ -98,5 +120,20 @@ mod tests {
         assert!(!asked(&[again(50)]), "under its old due time");
         assert!(!asked(&[again(91)]), "the log does not say so");
         assert!(!asked(&[letter, again(90)]), "both");
+    }
+
+    #[test]
+    fn two_that_come_again_as_one_are_found() {
+        let mut story = Story::default()
+            .creates(1, 7, 50)
+            .creates(2, 7, 51)
+            .creates(3, 7, 90)
+            .ticks(60, &[(7, 50, 1), (7, 51, 2)]);
+        let again = Unpublished {
+            is_letter: false,
+            again_at: Some(Timestamp::from_millis(90)),
+        };
+        story.partition.unpublished = vec![(0, again), (1, again)];
+        assert!(story.ask(check).is_err());
     }
 }

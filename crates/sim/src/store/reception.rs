@@ -1,12 +1,11 @@
 //! What a sink does with executions that the queue behind it does not take: for good (too large, no
 //! such topic to be had), or not yet. As on real servers, the rest of the tick goes on.
 
-use minutehand_model::{Command, OutcomeKind, Publication, Task, TaskKey, Timestamp};
+use minutehand_model::{
+    Command, FreeDues, OutcomeKind, PUT_OFF_MS, Publication, Task, TaskKey, Timestamp,
+};
 
 use crate::journal::Unpublished;
-
-/// Shortest time that an execution is put off.
-const PUT_OFF_MS: i64 = 250;
 
 /// How a sink receives executions. By itself it takes all.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +36,8 @@ pub(crate) enum Flaw {
     PutOffLost,
     /// What is put off comes again under its old due time, at which it counts as published.
     PutOffInPlace,
+    /// What is put off comes again when another of its id does.
+    PutOffTogether,
 }
 
 /// What became of a tick's executions.
@@ -69,7 +70,12 @@ impl Reception {
         is_first && (self.refused..self.refused + self.put_off).contains(&draw)
     }
 
-    pub(crate) fn receive(&self, publications: &[Publication], at: Timestamp) -> Received {
+    pub(crate) fn receive(
+        &self,
+        publications: &[Publication],
+        at: Timestamp,
+        dues: &mut FreeDues,
+    ) -> Received {
         let mut received = Received::default();
         if self.refused + self.put_off == 0 {
             return received;
@@ -80,20 +86,32 @@ impl Reception {
                 continue;
             };
             if self.is_refused(publication.task.key) {
-                received.refuse(index, &task, at, self.flaw);
+                received.refuse(index, &task, self.flaw);
+                if self.flaw == Some(Flaw::Doubled) {
+                    received.put_off(index, &task, dues.put_off(&task, at), None);
+                }
                 drops |= self.flaw == Some(Flaw::DropsNeighbours);
             } else if drops {
                 received.unpublished.push((index, Unpublished::default()));
             } else if self.is_put_off(&task) {
-                received.put_off(index, &task, at, self.flaw);
+                let due = self.comes_again(&task, at, dues);
+                received.put_off(index, &task, due, self.flaw);
             }
         }
         received
     }
+
+    fn comes_again(&self, task: &Task, at: Timestamp, dues: &mut FreeDues) -> Timestamp {
+        match self.flaw {
+            Some(Flaw::PutOffInPlace) => task.due,
+            Some(Flaw::PutOffTogether) => at.plus_millis(PUT_OFF_MS.0).max(task.due.plus_millis(1)),
+            _ => dues.put_off(task, at),
+        }
+    }
 }
 
 impl Received {
-    fn refuse(&mut self, index: usize, task: &Task, at: Timestamp, flaw: Option<Flaw>) {
+    fn refuse(&mut self, index: usize, task: &Task, flaw: Option<Flaw>) {
         if flaw != Some(Flaw::Untold) {
             self.commands
                 .extend(Command::completed(task, OutcomeKind::Dead));
@@ -106,18 +124,9 @@ impl Received {
                 ..Unpublished::default()
             },
         ));
-        if flaw == Some(Flaw::Doubled) {
-            self.put_off(index, task, at, None);
-        }
     }
 
-    fn put_off(&mut self, index: usize, task: &Task, at: Timestamp, flaw: Option<Flaw>) {
-        let later = at.plus_millis(PUT_OFF_MS).max(task.due.plus_millis(1));
-        let due = if flaw == Some(Flaw::PutOffInPlace) {
-            task.due
-        } else {
-            later
-        };
+    fn put_off(&mut self, index: usize, task: &Task, due: Timestamp, flaw: Option<Flaw>) {
         if flaw != Some(Flaw::PutOffLost) {
             let again = Task {
                 due,

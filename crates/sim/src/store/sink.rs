@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use minutehand_model::{
-    Checkpoint, Command, Epoch, Namespace, ScheduleId, ScheduleState, SetAside, StopRequest, Tick,
+    Checkpoint, Command, Epoch, FreeDues, Namespace, ScheduleId, ScheduleState, SetAside,
+    StopRequest, Tick,
 };
 
 use super::reception::Reception;
@@ -54,6 +55,8 @@ pub(crate) struct SinkStore {
     pub(crate) unpublished: Vec<(usize, Unpublished)>,
     /// How executions are received.
     pub(crate) reception: Reception,
+    /// The due times that were given to executions that were put off.
+    dues: FreeDues,
     /// Planted: stale epochs, sessions and tick numbers are accepted.
     pub(crate) unfenced: bool,
     /// Planted: a session that was opened again goes on being accepted, whatever its ticks' numbers
@@ -124,9 +127,9 @@ impl SinkStore {
             return Err(Fenced);
         }
         let declared = tick.publications.len();
-        let received = self
-            .reception
-            .receive(&tick.publications, tick.published_at);
+        let received =
+            self.reception
+                .receive(&tick.publications, tick.published_at, &mut self.dues);
         let first = self.publications.len();
         self.unpublished.extend(
             received
