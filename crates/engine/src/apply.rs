@@ -174,12 +174,23 @@ impl<R: Rules> Partition<R> {
     /// Whether a task that is due at a time has not been published yet, as far as a record at this
     /// position can tell.
     fn may_still_be_stopped(&self, at: Position, key: TaskKey, due: Timestamp) -> bool {
-        let was_passed =
-            |fact: &StoredFact| fact.due == due && fact.is(flag::PASSED) && !fact.is(flag::VOID);
-        !self.frontier.has_passed(Place {
+        let place = Place {
             due,
             offset: at.offset,
-        }) && !self.tasks.chain(key).any(|(_, fact)| was_passed(fact))
+        };
+        let is_ahead = !self.frontier.has_passed(place);
+        let mut was_passed = false;
+        for (_, fact) in self.tasks.chain(key) {
+            if fact.due != due || !fact.is(flag::PASSED) || fact.is(flag::VOID) {
+                continue;
+            }
+            // It came late and waits for its tick.
+            if fact.is(flag::BODY) {
+                return true;
+            }
+            was_passed = true;
+        }
+        is_ahead && !was_passed
     }
 
     /// Whether a task is not to be published, because it is an attempt of a run that was asked to

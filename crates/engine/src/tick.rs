@@ -251,8 +251,8 @@ impl<R: Rules> Partition<R> {
         });
         outbox.publications.reserve(late.len());
         for index in late {
-            if !self.tasks.opens_live_generation(index) {
-                // Cancelled meanwhile.
+            // It may have been cancelled meanwhile, or its run may have been asked to stop.
+            if !self.tasks.opens_live_generation(index) || self.withholds(index) {
                 self.tasks.drop_body(index);
             }
             if let Some(publication) = self.publication(index) {

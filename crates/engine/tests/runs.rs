@@ -258,6 +258,58 @@ fn a_cancel_that_comes_too_late_ends_no_run() {
 }
 
 #[test]
+fn a_late_retry_that_is_cancelled_at_once_ends_its_run() {
+    let mut story = begin(with_overlap(OverlapPolicy::Skip));
+    story.pass(14_000);
+    let key = key(RunCause::Calendar, 10_000);
+    let due = at(13_000);
+    story.append(14_000, retry(10_000, 10_000, 13_000));
+    story.append(14_000, Command::Cancel { key, due });
+    story.hear();
+    assert_eq!(story.nominals(), [10_000], "it was cancelled in time");
+    story.pass(21_000);
+    assert_eq!(story.nominals(), [10_000, 20_000], "nothing waits for it");
+}
+
+#[test]
+fn a_late_retry_that_is_replaced_at_once_goes_on() {
+    let mut story = begin(with_overlap(OverlapPolicy::Skip));
+    story.pass(14_000);
+    let key = key(RunCause::Calendar, 10_000);
+    let Command::Create(task) = retry(10_000, 10_000, 25_000) else {
+        panic!("a creation")
+    };
+    let (due, later) = (at(13_000), at(25_000));
+    story.append(14_000, retry(10_000, 10_000, 13_000));
+    story.append(14_000, Command::Replace { key, due, task });
+    story.hear();
+    story.say(22_000, Command::Cancel { key, due: later });
+    story.pass(31_000);
+    assert_eq!(
+        story.nominals(),
+        [10_000, 30_000],
+        "it waited where it was moved to, and ended there"
+    );
+}
+
+#[test]
+fn a_late_retry_is_withheld_by_a_stop_that_comes_with_it() {
+    let mut story = begin(with_overlap(OverlapPolicy::Skip));
+    story.pass(14_000);
+    story.append(14_000, retry(10_000, 10_000, 13_000));
+    story.append(14_000, trigger(Some(OverlapPolicy::CancelOther)));
+    story.hear();
+    story.pass(15_000);
+    let calendar: Vec<i64> = story
+        .nominals()
+        .into_iter()
+        .filter(|ms| *ms == 10_000)
+        .collect();
+    assert_eq!(calendar, [10_000], "it is not tried again");
+    assert_eq!(story.published.len(), 2, "what was asked for has its turn");
+}
+
+#[test]
 fn what_was_asked_to_stop_is_not_tried_again() {
     for overlap in [OverlapPolicy::CancelOther, OverlapPolicy::TerminateOther] {
         // The retry waits when the request comes.
