@@ -80,7 +80,7 @@ pub const BUCKETS: &str = "/v1/buckets";
 choice!(
     /// What can be done to a schedule.
     ScheduleAction, "action" {
-        /// Nothing runs until it is resumed.
+        /// What falls due until it is resumed does not run.
         Pause = "pause",
         /// It runs again.
         Resume = "resume",

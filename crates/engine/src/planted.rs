@@ -142,6 +142,8 @@ planted_bugs! {
     EndJitter = "end-jitter",
     /// What waits runs after the end of the schedule.
     EndBuffer = "end-buffer",
+    /// What is owed runs after the end of the schedule.
+    EndOwed = "end-owed",
     /// A run of which nothing is heard is waited for for ever.
     RunTimeout = "run-timeout",
     /// A request to stop names the nominal time of a run.

@@ -528,7 +528,7 @@ fn a_schedule_that_has_had_its_runs_is_over_for_a_successor() {
     let bounded = ScheduleDefinition {
         overlap: OverlapPolicy::BufferAll,
         runs_max: Some(3),
-        end: Some(at(100_000)),
+        end: Some(at(601_550)),
         ..every(7_000)
     };
     story.say(1_100, revise("bounded", 1, Some(bounded)));

@@ -83,6 +83,31 @@ fn misfire_rules_decide_what_is_made_up_for() {
 }
 
 #[test]
+fn what_was_missed_does_not_run_after_the_end() {
+    let definition = |end_ms| ScheduleDefinition {
+        misfire: MisfirePolicy::default(),
+        end: Some(at(end_ms)),
+        ..every_ten_seconds()
+    };
+    let mut story = begin(definition(60_000));
+    story.pass(31_000);
+    story.outage(120_000);
+    assert_eq!(story.nominals(), [10_000, 20_000, 30_000]);
+    assert_eq!(story.events().last(), Some(&Kind::Ended));
+    assert_eq!(story.schedule().state.missed, 3);
+    // Back before the end: it runs what it owes.
+    let mut story = begin(definition(60_000));
+    story.pass(31_000);
+    story.outage(55_000);
+    assert_eq!(story.nominals(), [10_000, 20_000, 30_000, 40_000, 50_000]);
+    // The last one is due at the end, and its owner dies: a successor is not late for it.
+    let mut story = begin(definition(60_000));
+    story.pass(59_000);
+    story.outage(66_000);
+    assert_eq!(story.nominals().last(), Some(&60_000));
+}
+
+#[test]
 fn overlap_policies_decide_while_a_run_goes_on() {
     // The run of 10 s ends at 35 s; 20 s and 30 s come in between.
     let cases: [(OverlapPolicy, &[i64], u64); 5] = [

@@ -202,7 +202,7 @@ fn aim_at_bug(bug: PlantedBug, setup: &mut Setup, rng: &mut Rng) {
             let runs = &mut setup.mix.runs;
             (runs.failing, runs.retried, runs.cancelled, runs.stops_lost) = (500, 800, 400, 400);
         }
-        PlantedBug::LateCreation => {
+        PlantedBug::LateCreation | PlantedBug::EndOwed => {
             runs_in_progress(setup);
             setup.model.outages_per_minute = 8.0;
             setup.model.outage_ms_max = 20_000;

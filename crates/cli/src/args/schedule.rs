@@ -56,7 +56,7 @@ pub(crate) enum ScheduleVerb {
         #[arg(long, value_name = "N")]
         if_revision: Option<u64>,
     },
-    /// Pause the schedule: nothing runs until it is resumed.
+    /// Pause the schedule: what falls due until it is resumed does not run; what it owed before does.
     Pause {
         /// Its id.
         id: String,

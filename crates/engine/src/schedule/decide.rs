@@ -13,8 +13,13 @@ use super::{Moment, Outbox, Schedule};
 use crate::planted::PlantedBug;
 use crate::rules::Rules;
 
+/// An occurrence that is later than this when it is decided is owed, in milliseconds: an owner that
+/// is at work, or follows one that died, is not so late.
+const OWED_MS: i64 = 10_000;
+
 impl Schedule {
-    /// Decides an occurrence whose time has come, in the order: rest, runs left, misfire, overlap.
+    /// Decides an occurrence whose time has come, in the order: rest, runs left, end, misfire,
+    /// overlap.
     /// Whether the state changed.
     pub(super) fn decide(
         &mut self,
@@ -34,7 +39,7 @@ impl Schedule {
             }
             return true;
         }
-        if let Some(reason) = self.misfire(definition, due, moment.now) {
+        if let Some(reason) = self.comes_too_late(definition, due, moment) {
             self.state.missed += 1;
             outbox.occurrences.missed += 1;
             outbox.left_out.push(nominal);
@@ -65,7 +70,23 @@ impl Schedule {
         self.state.rests.iter().any(|rest| rest.covers(counts))
     }
 
-    /// Why an occurrence that is too late does not run; `None` when it does.
+    /// Why an occurrence that is too late does not run: its schedule has ended meanwhile, or the
+    /// misfire rule says so.
+    fn comes_too_late(
+        &self,
+        definition: &ScheduleDefinition,
+        due: Timestamp,
+        moment: Moment<impl Rules>,
+    ) -> Option<Kind> {
+        let is_owed = moment.now.millis_since(due) > OWED_MS;
+        let has_ended = definition.end.is_some_and(|end| end < moment.now);
+        if is_owed && has_ended && !moment.breaks(PlantedBug::EndOwed) {
+            return Some(Kind::Ended);
+        }
+        self.misfire(definition, due, moment.now)
+    }
+
+    /// What the misfire rule says of an occurrence that is late; `None` when it runs.
     fn misfire(
         &self,
         definition: &ScheduleDefinition,
@@ -209,7 +230,7 @@ impl Schedule {
                 break;
             };
             changed = true;
-            if let Some(reason) = self.comes_too_late(&definition, waiting, moment) {
+            if let Some(reason) = self.waited_too_long(&definition, waiting, moment) {
                 self.state.skipped += 1;
                 self.remember(reason, waiting.nominal, cause_of(waiting), moment.now);
                 continue;
@@ -233,7 +254,7 @@ impl Schedule {
 
     /// Why what has waited does not run any more: the schedule has ended, or has had its runs. What
     /// was asked for runs all the same.
-    fn comes_too_late(
+    fn waited_too_long(
         &self,
         definition: &ScheduleDefinition,
         waiting: WaitingRun,

@@ -9,6 +9,7 @@ use std::collections::BinaryHeap;
 
 use minutehand_model::{RecurrenceSpec, RunCause, Timestamp};
 
+use super::occurrences::may_have_ended;
 use super::revisions::lives_with_runs;
 use crate::journal::{Journal, PartitionJournal};
 
@@ -68,7 +69,7 @@ pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), S
         let expected = life.expected(cutoff);
         let windows: Vec<Window> = expected
             .iter()
-            .filter(|one| one.is_certain)
+            .filter(|one| one.is_certain && !may_have_ended(about, &life, one))
             .map(|one| window(one.nominal))
             .collect();
         let calendar = runs.iter().filter(|run| run.cause == RunCause::Calendar);

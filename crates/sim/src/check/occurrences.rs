@@ -9,6 +9,11 @@ use super::policies::promises;
 use super::revisions::{Expected, Life, ScheduleRun, is_triggered, lives, runs};
 use crate::journal::{Journal, PartitionJournal};
 
+/// What is decided later than this is owed, and does not run after the end of its schedule.
+pub(super) const OWED_MS: i64 = 10_000;
+/// What F had passed when its revision was applied is decided within so many ticks.
+const CAUGHT_UP_WITHIN: usize = 50;
+
 pub(super) fn check(journal: &Journal, about: &PartitionJournal) -> Result<(), String> {
     let lives = lives(journal, about);
     let mut runs = runs(about)?;
@@ -81,7 +86,11 @@ fn check_life(
         let last_ms = one.nominal.as_millis() + life.jitter_ms_max();
         one.is_certain && last_ms < journal.ended_at_ms - journal.recovery_bound_ms
     };
-    let owed: Vec<Expected> = expected.iter().filter(due_for_certain).copied().collect();
+    let owed = expected.iter().filter(due_for_certain);
+    let owed: Vec<Expected> = owed
+        .filter(|one| !may_have_ended(about, life, one))
+        .copied()
+        .collect();
     if life.is_transparent() {
         if let Some(missing) = owed.iter().find(|one| !seen.contains(&one.nominal)) {
             let reign = &life.reigns[missing.reign];
@@ -187,6 +196,31 @@ fn latest_decision_ms(
     deciding
         .map(|tick| tick.published_at_ms - one.nominal.as_millis())
         .max()
+}
+
+/// Whether an occurrence may have been decided so late that its schedule had ended by then.
+pub(super) fn may_have_ended(about: &PartitionJournal, life: &Life, one: &Expected) -> bool {
+    let reign = &life.reigns[one.reign];
+    let Some(definition) = reign.definition.as_ref() else {
+        return false;
+    };
+    let Some(end) = definition.end else {
+        return false;
+    };
+    let applied = about.applied_by(reign.offset);
+    let was_passed = about
+        .ticks
+        .get(applied)
+        .is_some_and(|tick| tick.head.due >= one.nominal);
+    let caught_up = || {
+        let ticks = about.ticks.iter().skip(applied).take(CAUGHT_UP_WITHIN);
+        ticks
+            .map(|tick| tick.published_at_ms - one.nominal.as_millis())
+            .max()
+    };
+    let late_ms = latest_decision_ms(about, life, one, definition.jitter_ms);
+    let late_ms = late_ms.max(was_passed.then(caught_up).flatten());
+    late_ms.is_some_and(|late_ms| late_ms > OWED_MS && one.nominal.plus_millis(late_ms) > end)
 }
 
 /// A schedule that was never revised starts no more runs than it may, and not fewer when nothing

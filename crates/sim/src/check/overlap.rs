@@ -5,6 +5,7 @@
 use minutehand_model::{MisfirePolicy, OverlapPolicy, RunCause, ScheduleDefinition, Timestamp};
 
 use super::course::{Course, Rests, SKEW_MS_MAX, Story, has_calm_clocks};
+use super::occurrences::may_have_ended;
 use super::policies::promises;
 use super::revisions::{Expected, Life, Reign, ScheduleRun, lives_with_runs};
 use crate::journal::{Journal, PartitionJournal, Said};
@@ -136,6 +137,7 @@ fn decided<'a>(
         .get(ruled_by)
         .is_some_and(|tick| tick.head.due < nominal);
     let is_over = last >= story.about.ticks.len() || last >= story.deleted_by(incarnation);
+    let is_over = is_over || may_have_ended(story.about, story.life, &occurrence);
     if !was_ahead || is_over || story.may_have_rested_at(nominal, nominal.plus_millis(jitter_ms)) {
         return None;
     }

@@ -5,6 +5,7 @@
 use minutehand_model::{RunCause, Timestamp};
 
 use super::course::{Course, Rests, SKEW_MS_MAX, Story, has_calm_clocks};
+use super::occurrences::OWED_MS;
 use super::revisions::lives_with_runs;
 use crate::journal::{Journal, PartitionJournal};
 
@@ -86,6 +87,15 @@ fn check_end(story: &Story<'_>, run: &Course) -> Result<(), &'static str> {
         let mut naming = story.naming(run.run.nominal).peekable();
         if naming.peek().is_some() && naming.map(ends).all(ended_by(run.run.due)) {
             return Err("was due after the end of its schedule");
+        }
+    }
+    let decided = Timestamp::from_millis(story.tick(run.run.tick).published_at_ms - SKEW_MS_MAX);
+    if decided.millis_since(run.run.due) > OWED_MS {
+        // What has waited starts by the definition in force.
+        let naming = story.naming(run.run.nominal);
+        let mut ruling = naming.chain(story.ruling_in(run.run.tick)).peekable();
+        if ruling.peek().is_some() && ruling.map(ends).all(ended_by(decided)) {
+            return Err("was owed, and its schedule has ended");
         }
     }
     let now = Timestamp::from_millis(before.published_at_ms - SKEW_MS_MAX);
