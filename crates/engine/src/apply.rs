@@ -272,7 +272,7 @@ impl<R: Rules> Partition<R> {
             due: task.due,
             offset: at.offset,
         };
-        let Some(queue) = self.tasks.queue_names.number(&task.queue) else {
+        let Some(queue) = self.tasks.queue_names.number(&task) else {
             return self.put_aside_for_its_queue("the log", at.offset, task);
         };
         let fact = StoredFact::new(task.key, place, at.appended_at, 0).with_task(
@@ -284,7 +284,7 @@ impl<R: Rules> Partition<R> {
         self.place(fact, Some(task.encoded));
     }
 
-    /// There is no number for the task's queue.
+    /// There is no number for the task's queue, and the task does not say which it is.
     pub(crate) fn put_aside_for_its_queue(
         &mut self,
         place: &str,
@@ -293,7 +293,7 @@ impl<R: Rules> Partition<R> {
     ) {
         let position = format!("log offset {offset}, read from {place}");
         let reason = format!(
-            "queue {} is one too many: a partition knows at most 65,536",
+            "the task of queue {} cannot be read, or names another queue",
             task.queue
         );
         self.outgoing

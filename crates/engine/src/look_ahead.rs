@@ -222,7 +222,7 @@ impl<R: Rules> Partition<R> {
                 None,
             ),
             Fact::Runs(task) => {
-                let Some(queue) = self.tasks.queue_names.number(&task.queue) else {
+                let Some(queue) = self.tasks.queue_names.number(&task) else {
                     return self.put_aside_for_its_queue("the timetable", entry.offset, task);
                 };
                 let fact = StoredFact::new(entry.key, place, entry.appended_at, 0).with_task(

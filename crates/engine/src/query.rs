@@ -37,7 +37,8 @@ pub struct KnownTask {
     pub offset: LogOffset,
     /// How it stands.
     pub state: KnownState,
-    /// The queue that it goes or went to; `None` for one that does not run.
+    /// The queue that it goes or went to; `None` for one that does not run, and for one that has run
+    /// when there are more names than a partition remembers.
     pub queue: Option<QueueName>,
     /// The task in the encoding of the `record` crate; `None` once it has been published or
     /// cancelled.
@@ -204,16 +205,20 @@ impl<R: Rules> Partition<R> {
         } else {
             KnownState::Scheduled
         };
-        let encoded = self
-            .tasks
-            .body(index)
-            .filter(|_| state == KnownState::Scheduled);
+        let names = &self.tasks.queue_names;
+        let encoded = self.tasks.body(index);
+        let queue = match &encoded {
+            _ if fact.is(flag::VOID) => None,
+            Some(encoded) => Some(names.name(fact.queue, encoded)),
+            None => names.known_name(fact.queue),
+        };
+        let encoded = encoded.filter(|_| state == KnownState::Scheduled);
         KnownTask {
             key: fact.key(),
             due: fact.due,
             offset: fact.offset,
             state,
-            queue: (!fact.is(flag::VOID)).then(|| self.tasks.queue_names.name(fact.queue)),
+            queue,
             encoded,
         }
     }

@@ -368,7 +368,7 @@ impl<R: Rules> Partition<R> {
     pub(crate) fn task_record(&self, fact: &StoredFact, encoded: Bytes) -> TaskRecord {
         TaskRecord {
             key: fact.key(),
-            queue: self.tasks.queue_names.name(fact.queue),
+            queue: self.tasks.queue_names.name(fact.queue, &encoded),
             due: fact.due,
             guarantee: fact.guarantee(),
             precision: fact.precision(),
