@@ -661,3 +661,28 @@ fn schedules_are_counted_by_state() {
     story.say(31_000, revision(4, None, false));
     assert_eq!(counts(&story), []);
 }
+
+#[test]
+fn a_schedule_whose_last_run_waits_has_not_ended() {
+    let definition = ScheduleDefinition {
+        overlap: OverlapPolicy::BufferOne,
+        runs_max: Some(2),
+        ..every_ten_seconds()
+    };
+    let mut story = begin(definition);
+    story.pass(21_000);
+    let counts = |story: &Story| {
+        story
+            .partition
+            .schedules_by_state()
+            .into_keys()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(story.nominals(), [10_000]);
+    assert_eq!(counts(&story), [ScheduleStatus::Active], "one waits");
+    assert_eq!(story.schedule().state.runs_taken(), 2);
+    story.say(25_000, completed(10_000, OutcomeKind::Succeeded));
+    assert_eq!(story.nominals(), [10_000, 20_000]);
+    story.pass(31_000);
+    assert_eq!(counts(&story), [ScheduleStatus::Ended]);
+}

@@ -5,8 +5,7 @@ use minutehand_api::{self as api, time_text};
 use minutehand_model::limits::REASON_BYTES_MAX;
 use minutehand_model::{
     Branch, Gate, Namespace, NamespaceRules, OrderKey, Outcome, OutcomeKind, RevisionEntry,
-    RunInProgress, ScheduleId, ScheduleState, ScheduleStatus, Stopping, Tally, Task, TaskId,
-    Timestamp, Verdict,
+    RunInProgress, ScheduleId, ScheduleState, Stopping, Tally, Task, TaskId, Timestamp, Verdict,
 };
 use minutehand_node::{
     Created, LetterView, MinuteAudit, MinuteLoad, PartitionView, Preview, QueueView, Replayed,
@@ -290,12 +289,9 @@ pub(crate) fn minute_load((minute, load): (Timestamp, MinuteLoad)) -> api::Minut
 
 pub(crate) fn schedule(schedule: &ScheduleHead) -> api::Schedule {
     let revision = &schedule.head.revision;
-    let state = match () {
-        () if revision.paused => ScheduleStatus::Paused,
-        () if schedule.state.paused_by_failure_at.is_some() => ScheduleStatus::PausedByFailure,
-        () if schedule.next.is_none() => ScheduleStatus::Ended,
-        () => ScheduleStatus::Active,
-    };
+    let state = schedule
+        .state
+        .status(revision.paused, schedule.next.is_some());
     api::Schedule {
         namespace: revision.namespace.to_string(),
         id: revision.schedule.to_string(),

@@ -10,6 +10,7 @@ use crate::policy::{
     DstRule, Guarantee, MisfirePolicy, OverlapPolicy, Precision, Priority, RetryPolicy,
 };
 use crate::run::{Backfill, RunCause, RunInProgress, WaitingRun};
+use crate::state::ScheduleStatus;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::verbatim::Verbatim;
@@ -302,6 +303,23 @@ pub struct ScheduleState {
 }
 
 impl ScheduleState {
+    /// How many of its runs are taken: those that wait will start.
+    pub fn runs_taken(&self) -> u64 {
+        self.runs_started + self.buffered.len() as u64
+    }
+
+    /// Whether it runs: as its newest revision says, and as long as it has a next time or something
+    /// waits for its turn.
+    pub fn status(&self, is_paused: bool, has_next: bool) -> ScheduleStatus {
+        let has_waiting = !self.buffered.is_empty() || !self.backfills.is_empty();
+        match () {
+            () if is_paused => ScheduleStatus::Paused,
+            () if self.paused_by_failure_at.is_some() => ScheduleStatus::PausedByFailure,
+            () if has_next || has_waiting => ScheduleStatus::Active,
+            () => ScheduleStatus::Ended,
+        }
+    }
+
     /// Remembers an event, forgetting the oldest when there are too many.
     pub fn remember(&mut self, event: ScheduleEvent) {
         if self.events.len() >= SCHEDULE_EVENTS_MAX {

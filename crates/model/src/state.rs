@@ -59,13 +59,13 @@ choice!(
 choice!(
     /// Whether a schedule runs.
     ScheduleStatus, "state" {
-        /// It has a next time.
+        /// It has a next time, or something waits for its turn.
         Active = "active",
         /// Somebody has paused it.
         Paused = "paused",
         /// It has paused itself after a run that failed.
         PausedByFailure = "paused-by-failure",
-        /// It has no next time.
+        /// It has no next time, and nothing waits.
         Ended = "ended",
     }
 );

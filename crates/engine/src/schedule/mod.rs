@@ -107,7 +107,7 @@ impl Schedule {
 
     /// Whether it has had all its runs, those counted that wait.
     fn is_used_up(&self, definition: &ScheduleDefinition) -> bool {
-        let taken = self.state.runs_started + self.state.buffered.len() as u64;
+        let taken = self.state.runs_taken();
         definition.runs_max.is_some_and(|max| taken >= max)
     }
 
@@ -122,12 +122,8 @@ impl Schedule {
 
     /// Whether it runs.
     fn status(&self) -> ScheduleStatus {
-        match () {
-            () if self.head.revision.paused => ScheduleStatus::Paused,
-            () if self.state.paused_by_failure_at.is_some() => ScheduleStatus::PausedByFailure,
-            () if self.runs_next().is_none() => ScheduleStatus::Ended,
-            () => ScheduleStatus::Active,
-        }
+        let is_paused = self.head.revision.paused;
+        self.state.status(is_paused, self.runs_next().is_some())
     }
 
     /// The next occurrence to be decided.

@@ -87,9 +87,13 @@ fn halted(schedule: &ScheduleHead, now: Timestamp) -> Vec<String> {
     };
     if let Some(max) = definition
         .runs_max
-        .filter(|max| schedule.state.runs_started >= *max)
+        .filter(|max| schedule.state.runs_taken() >= *max)
     {
-        reasons.push(format!("it has had all of its {max} runs"));
+        let waiting = schedule.state.buffered.len();
+        reasons.push(match waiting {
+            0 => format!("it has had all of its {max} runs"),
+            _ => format!("the last {waiting} of its {max} runs wait"),
+        });
     }
     match (definition.start, definition.end) {
         (Some(start), _) if start > now => reasons.push(format!("it starts at {start}")),
