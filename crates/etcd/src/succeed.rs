@@ -90,7 +90,12 @@ fn may_let_go(view: &View, partition: PartitionId, owner: &OwnerFacts) -> bool {
     let is_announced = view.successors.get(&partition).is_some_and(|successor| {
         successor != owner && should_own.as_ref() == Some(&successor.node)
     });
-    is_announced || others.next().is_none()
+    // One of an earlier build takes over without a word.
+    let is_silent = should_own
+        .as_ref()
+        .and_then(|node| view.nodes.get(node))
+        .is_some_and(|facts| !facts.announces);
+    is_announced || is_silent || others.next().is_none()
 }
 
 #[cfg(test)]
@@ -154,5 +159,14 @@ mod tests {
         assert!(lets_go(|view| leave(view, |b| b.draining = true)));
         assert!(lets_go(|view| leave(view, |b| b.announces = false)));
         assert!(lets_go(|view| drop(view.nodes.remove("b"))));
+        let joined_by_another = |view: &mut View| {
+            let other = view.nodes["a"].clone();
+            view.nodes.insert("c".to_owned(), other);
+        };
+        assert!(!lets_go(joined_by_another));
+        assert!(lets_go(|view| {
+            joined_by_another(view);
+            leave(view, |b| b.announces = false);
+        }));
     }
 }

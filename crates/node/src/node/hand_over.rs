@@ -16,8 +16,8 @@ use crate::owner::OwnerStatus;
 /// at once, however much it is.
 pub(super) const SLOTS: usize = 2;
 
-/// How long an owner waits for a successor: when it goes on living, and when its process ends.
-const MOVED_WAIT: Duration = Duration::from_secs(30);
+/// How long an owner waits for a successor when its process ends. One that goes on living waits for
+/// as long as it takes: it fires meanwhile, and nobody else would.
 const ENDING_WAIT: Duration = Duration::from_millis(4_500);
 
 /// Whether a partition is to be given up.
@@ -31,8 +31,8 @@ pub(super) enum GiveUp {
     Ending,
 }
 
-/// Waits until a partition is to be handed over: it is to be given up, and its successor is ready
-/// or has been waited for. Says when it was first to be given up.
+/// Waits until a partition is to be handed over: it is to be given up, and its successor is ready,
+/// or its process ends and has waited for it. Says when it was first to be given up.
 pub(super) async fn is_due(
     coordinator: &dyn Coordinator,
     clock: &dyn Clock,
@@ -42,18 +42,14 @@ pub(super) async fn is_due(
     let mut asked_at = None;
     loop {
         let now = *give_up.borrow_and_update();
-        let wait = match now {
-            GiveUp::No => None,
-            GiveUp::Moved => Some(MOVED_WAIT),
-            GiveUp::Ending => Some(ENDING_WAIT),
-        };
-        asked_at = wait.and(asked_at.or_else(|| Some(clock.now())));
+        let is_given_up = now != GiveUp::No;
+        asked_at = is_given_up.then(|| asked_at.unwrap_or_else(|| clock.now()));
         let is_ready = async {
-            match wait {
-                Some(wait) => {
-                    drop(tokio::time::timeout(wait, coordinator.successor(partition)).await)
-                }
-                None => std::future::pending().await,
+            let ready = coordinator.successor(partition);
+            match now {
+                GiveUp::No => std::future::pending().await,
+                GiveUp::Moved => ready.await,
+                GiveUp::Ending => drop(tokio::time::timeout(ENDING_WAIT, ready).await),
             }
         };
         tokio::select! {
@@ -75,5 +71,60 @@ pub(super) async fn has_taken_over(
     if slot.is_some() {
         let fires = |status: &OwnerStatus| status.phase >= Phase::Owning;
         drop(status.wait_for(fires).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use async_trait::async_trait;
+    use minutehand_model::Epoch;
+    use minutehand_ports::PortError;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// A coordinator whose other nodes are never ready.
+    struct NobodyReady;
+
+    #[async_trait]
+    impl Coordinator for NobodyReady {
+        fn assignment(&self) -> watch::Receiver<BTreeSet<PartitionId>> {
+            watch::channel(BTreeSet::new()).1
+        }
+
+        fn confirmed_at(&self) -> watch::Receiver<Timestamp> {
+            watch::channel(Timestamp::MIN).1
+        }
+
+        fn lease_ttl_ms(&self) -> i64 {
+            5_000
+        }
+
+        async fn acquire(&self, _partition: PartitionId) -> Result<Epoch, PortError> {
+            std::future::pending().await
+        }
+
+        async fn successor(&self, _partition: PartitionId) {
+            std::future::pending().await
+        }
+
+        async fn release(&self, _partition: PartitionId, _epoch: Epoch) -> Result<(), PortError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_one_that_ends_gives_up_to_nobody() {
+        let (give_up, mut wanted) = watch::channel(GiveUp::Moved);
+        let partition = PartitionId::own(0);
+        let mut due = std::pin::pin!(is_due(&NobodyReady, &SystemClock, partition, &mut wanted));
+        let hour = Duration::from_secs(3_600);
+        let waited = tokio::time::timeout(hour, &mut due).await;
+        assert!(waited.is_err(), "it fires until its successor is ready");
+        give_up.send_replace(GiveUp::Ending);
+        let waited = tokio::time::timeout(Duration::from_secs(5), &mut due).await;
+        assert!(waited.is_ok(), "its process ends");
     }
 }
