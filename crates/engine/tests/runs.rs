@@ -530,10 +530,23 @@ fn equal_backfills_at_once_are_one() {
 }
 
 #[test]
+fn equal_backfills_at_once_are_one_where_all_may_run() {
+    let mut story = begin(every_ten_seconds());
+    for at_ms in 1_000..1_012 {
+        story.say(at_ms, backfill(-30_000, -10_000));
+    }
+    story.pass(2_500);
+    assert_eq!(story.nominals(), [-30_000, -20_000, -10_000]);
+    story.say(2_600, backfill(-30_000, -10_000));
+    story.pass(3_000);
+    assert_eq!(story.published.len(), 6, "later it is another request");
+}
+
+#[test]
 fn a_backfill_asked_for_again_runs_again_under_another_due_time() {
     let mut story = begin(every_ten_seconds());
     story.say(1_000, backfill(-10_000, -10_000));
-    story.say(1_000, backfill(-10_000, -10_000));
+    story.say(1_000, backfill(-10_000, -9_000));
     story.pass(2_000);
     assert_eq!(story.nominals(), [-10_000, -10_000]);
     assert_ne!(story.published[0].at_ms, story.published[1].at_ms);

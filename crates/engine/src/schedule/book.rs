@@ -461,7 +461,7 @@ impl<R: Rules> ScheduleBook<R> {
                     return;
                 };
                 self.change(number, now, |schedule, moment, _| {
-                    schedule.backfill(offset, from, to, moment)
+                    schedule.backfill((offset, asked_at), (from, to), moment)
                 });
             }
             Command::StopBackfill {

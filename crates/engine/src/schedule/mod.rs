@@ -86,6 +86,8 @@ pub(crate) struct Schedule {
     rules_after: Timestamp,
     /// The revisions that still owe something, oldest first.
     segments: VecDeque<Segment>,
+    /// The backfills that were asked for just now.
+    asked: VecDeque<request::Asked>,
     state: ScheduleState,
 }
 

@@ -10,6 +10,20 @@ use super::{Moment, Outbox, Schedule};
 use crate::planted::PlantedBug;
 use crate::rules::Rules;
 
+/// Requests for one range that the log took within this time are one, in milliseconds: whoever asks
+/// for it side by side means the same.
+const AT_ONCE_MS: i64 = 1_000;
+
+/// A backfill that was asked for: by which record, when, under which revision, and for which range.
+/// Only the owner that heard of it knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    offset: LogOffset,
+    at: Timestamp,
+    revised_by: LogOffset,
+    range: (Timestamp, Timestamp),
+}
+
 impl Schedule {
     /// Runs the action once, also while the schedule rests. Its nominal time is that of the
     /// request, or the first after it at which no trigger before ran: what was asked for twice in
@@ -46,15 +60,23 @@ impl Schedule {
     }
 
     /// Queues a range of nominal times, both ends inclusive. What already waits in another backfill
-    /// is not queued again, and what lies beyond [`BACKFILL_OCCURRENCES_MAX`] is left out; the door
+    /// is not queued again, nor is what was asked for at once; what lies beyond [`BACKFILL_OCCURRENCES_MAX`] is left out; the door
     /// refuses such a range, other producers are bounded here. Whether the state changed.
     pub(super) fn backfill(
         &mut self,
-        offset: LogOffset,
-        from: Timestamp,
-        to: Timestamp,
+        (offset, at): (LogOffset, Timestamp),
+        (from, to): (Timestamp, Timestamp),
         moment: Moment<impl Rules>,
     ) -> bool {
+        let asked = Asked {
+            offset,
+            at,
+            revised_by: self.head.offset,
+            range: (from, to),
+        };
+        if self.is_asked_at_once(asked) && !moment.breaks(PlantedBug::BackfillTwice) {
+            return false;
+        }
         let Some(compiled) = &self.compiled else {
             return false;
         };
@@ -84,6 +106,23 @@ impl Schedule {
         self.state.backfills.len() > before
     }
 
+    /// Whether the same was asked for just before; else it is remembered.
+    fn is_asked_at_once(&mut self, asked: Asked) -> bool {
+        let is_near =
+            |before: &Asked| (-AT_ONCE_MS..=AT_ONCE_MS).contains(&asked.at.millis_since(before.at));
+        self.asked.retain(is_near);
+        let is_same =
+            |before: &Asked| (before.range, before.revised_by) == (asked.range, asked.revised_by);
+        let is_known = self.asked.iter().any(is_same);
+        if !is_known {
+            if self.asked.len() >= BACKFILLS_MAX {
+                self.asked.pop_front();
+            }
+            self.asked.push_back(asked);
+        }
+        is_known
+    }
+
     /// What is left of a backfill does not run. Whether there was one.
     pub(super) fn stop_backfill(&mut self, offset: LogOffset, moment: Moment<impl Rules>) -> bool {
         let stopped = self
@@ -99,6 +138,8 @@ impl Schedule {
         self.state
             .backfills
             .retain(|backfill| backfill.offset != offset);
+        // Who asks for it now wants it again.
+        self.asked.retain(|asked| asked.offset != offset);
         self.remember(
             Kind::BackfillStopped,
             stopped.after,

@@ -89,6 +89,7 @@ impl Schedule {
             paused_since: None,
             rules_after: Timestamp::MIN,
             segments: Default::default(),
+            asked: Default::default(),
             state,
         };
         schedule.take_revision(entry, Before::Rest(decided), applying)?;
