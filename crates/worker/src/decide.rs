@@ -139,8 +139,9 @@ impl Decision {
 /// failure.
 pub fn after_stop(verdict: Option<Verdict>, cause: StopCause, timeout_ms: i64) -> Option<Verdict> {
     match (cause, verdict) {
-        (_, Some(verdict @ (Verdict::Success { .. } | Verdict::Discard { .. }))) => Some(verdict),
+        (_, Some(verdict @ Verdict::Success { .. })) => Some(verdict),
         (StopCause::Requested, Some(_)) => Some(Verdict::Cancelled),
+        (_, Some(verdict @ Verdict::Discard { .. })) => Some(verdict),
         (StopCause::Requested, None) => Some(Verdict::Killed),
         (StopCause::ShuttingDown, _) => None,
         (

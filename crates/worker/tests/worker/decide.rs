@@ -338,7 +338,9 @@ fn what_the_end_of_a_stopped_run_means() {
             Some(Verdict::Cancelled),
         ),
         (StopCause::Requested, None, Some(Verdict::Killed)),
-        (StopCause::Requested, discard(), discard()),
+        (StopCause::Requested, discard(), Some(Verdict::Cancelled)),
+        (StopCause::TimedOut, discard(), discard()),
+        (StopCause::ShuttingDown, discard(), discard()),
         (
             StopCause::TimedOut,
             Some(Verdict::success()),
