@@ -204,6 +204,19 @@ async fn the_same_id_and_due_time_is_one_task() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_its_dedupe_window_a_task_is_new_and_runs_again() {
+    let api = api().await;
+    // Far ahead, so that it lies in the timetable.
+    let body = r#"{"id":"again","queue":"q","due_at":"2026-11-23T18:00:00Z"}"#;
+    api.post(TASKS, body).await.expect(201);
+    api.pass(3 * 3_600_000).await;
+    api.post(TASKS, body).await.expect(201);
+    api.post(TASKS, body).await.expect(200);
+    api.pass(60_000).await;
+    assert_eq!(api.published()["again"], 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idempotency_key_is_answered_again_for_a_day() {
     let api = api().await;
     let send = async |key: &str, body: &str| {

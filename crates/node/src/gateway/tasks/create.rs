@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use minutehand_api::ValidTask;
 use minutehand_engine::KnownState;
-use minutehand_model::{Command, Fact, LogOffset, PartitionId, Task, Timestamp};
+use minutehand_model::{Command, Fact, LogOffset, PartitionId, Place, Task, Timestamp};
 
 use super::TaskName;
 use crate::gateway::wait::not_ready;
@@ -145,7 +145,7 @@ impl Gateway {
         due: Timestamp,
     ) -> Result<Option<Created>, Unavailable> {
         let (partition, key) = (name.partition(self.owners.partitions()), name.key());
-        self.caught_up(partition).await?;
+        let status = self.caught_up(partition).await?;
         let in_memory = self
             .owners
             .ask(partition, FindTasks { keys: vec![key] })
@@ -163,8 +163,11 @@ impl Gateway {
         }
         let stored = self.stores.timetable.find_due(partition, key, due).await?;
         let newest = stored.into_iter().max_by_key(|entry| entry.offset);
+        // What has run is known in memory as long as it is to be remembered.
+        let is_forgotten = |due, offset| status.frontier.has_passed(Place { due, offset });
         Ok(newest
             .filter(|entry| matches!(entry.fact, Fact::Runs(_)))
+            .filter(|entry| !is_forgotten(entry.due, entry.offset))
             .map(|entry| created(partition, due, entry.offset, true)))
     }
 }
