@@ -49,4 +49,4 @@ pub use task::{
 };
 pub use text::Text;
 pub use time::{parse_minute, parse_time, time_text};
-pub use validate::{ValidTask, validate_action, validate_due, validate_note};
+pub use validate::{ValidTask, validate_action, validate_due, validate_header_name, validate_note};

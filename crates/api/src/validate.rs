@@ -121,23 +121,33 @@ fn validate_headers(headers: &[(String, String)]) -> Result<(), InvalidField> {
     Ok(())
 }
 
-fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
-    if name.is_empty() || name.len() > HEADER_NAME_BYTES_MAX || !name.bytes().all(is_token_byte) {
-        let limit = format!(
-            "a name has 1 to {HEADER_NAME_BYTES_MAX} letters, digits and {TOKEN_MARKS}, as in HTTP"
-        );
-        let given = format!(
-            "{:?} ({} bytes)",
-            name.chars().take(60).collect::<String>(),
-            name.len()
-        );
-        return Err(InvalidField::new(
-            "headers",
-            "has a name that is not accepted",
-            limit,
-            given,
-        ));
+/// Checks the name of a header that is delivered, however the task comes in: with any other, a
+/// webhook could not bear it.
+///
+/// # Errors
+/// A name that is empty or too long, or has characters that HTTP does not allow.
+pub fn validate_header_name(name: &str) -> Result<(), InvalidField> {
+    if !name.is_empty() && name.len() <= HEADER_NAME_BYTES_MAX && name.bytes().all(is_token_byte) {
+        return Ok(());
     }
+    let limit = format!(
+        "a name has 1 to {HEADER_NAME_BYTES_MAX} letters, digits and {TOKEN_MARKS}, as in HTTP"
+    );
+    let given = format!(
+        "{:?} ({} bytes)",
+        name.chars().take(60).collect::<String>(),
+        name.len()
+    );
+    Err(InvalidField::new(
+        "headers",
+        "has a name that is not accepted",
+        limit,
+        given,
+    ))
+}
+
+fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
+    validate_header_name(name)?;
     let is_own = name
         .get(..OWN_HEADERS.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(OWN_HEADERS));
@@ -178,7 +188,7 @@ fn validate_header(name: &str, value: &str) -> Result<(), InvalidField> {
 /// What a header's name may hold besides letters and digits (RFC 9110, 5.6.2).
 const TOKEN_MARKS: &str = "!#$%&'*+-.^_`|~";
 
-/// Whether a header's name may hold this: with any other, a webhook could not bear it.
+/// Whether a header's name may hold this.
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || TOKEN_MARKS.as_bytes().contains(&byte)
 }

@@ -6,11 +6,10 @@ use bytes::Bytes;
 use minutehand_api::json::shortened;
 use minutehand_api::{
     Duration, ValidDefinition, ValidTask, due_time, is_instruction, name_refused, parse_key,
-    parse_priority, parse_queue, validate_instruction,
+    parse_priority, parse_queue, validate_header_name, validate_instruction,
 };
 use minutehand_model::limits::{
-    HEADER_NAME_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX,
-    RECORD_KEY_BYTES_MAX,
+    HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_KEY_BYTES_MAX,
 };
 use minutehand_model::{
     ActionTemplate, Command, MisfirePolicy, Namespace, OverlapPolicy, RecordKey, RecurrenceSpec,
@@ -122,16 +121,7 @@ fn unknown(name: &str) -> Refusal {
 }
 
 fn check_header(name: &str, value: Option<&[u8]>) -> Result<(), Refusal> {
-    if name.len() > HEADER_NAME_BYTES_MAX {
-        let limit = format!("a name has at most {HEADER_NAME_BYTES_MAX} bytes");
-        let given = format!("{} bytes", name.len());
-        return Err(Refusal::of(
-            &format!("headers.{}", shortened(name)),
-            "has too long a name",
-            &limit,
-            given,
-        ));
-    }
+    validate_header_name(name)?;
     let bytes = value.map_or(0, <[u8]>::len);
     if bytes > HEADER_VALUE_BYTES_MAX {
         let limit = format!("at most {HEADER_VALUE_BYTES_MAX} bytes");
