@@ -160,6 +160,20 @@ impl Client {
             .collect())
     }
 
+    /// How many copies each partition of a topic has at least. Blocks.
+    pub(crate) fn copies(&self, topic: &str) -> Result<usize, PortError> {
+        let failed = |error| port_error(format!("ask for the copies of {topic}"), error);
+        let lookups = self.lookups().map_err(failed)?;
+        let metadata = lookups.fetch_metadata(Some(topic), self.timeout());
+        let metadata = metadata.map_err(failed)?;
+        let partitions = metadata
+            .topics()
+            .iter()
+            .flat_map(|topic| topic.partitions());
+        let copies = partitions.map(|partition| partition.replicas().len());
+        Ok(copies.min().unwrap_or(0))
+    }
+
     /// The number of partitions of a topic; `None` when it is not there. Blocks.
     pub(crate) fn look_up(&self, topic: &str) -> Result<Option<u32>, PortError> {
         if let Some(partitions) = self.known(topic) {

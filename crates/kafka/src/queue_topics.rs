@@ -19,7 +19,8 @@ use minutehand_ports::{ErrorClass, PortError};
 use crate::client::Client;
 use crate::config::{BATCH_WITH_FRAME_BYTES_MAX, KafkaConfig};
 use crate::error::TopicTrouble;
-use crate::topics::{APPEARS, Created, TopicDefinition};
+use crate::settings::Found;
+use crate::topics::{APPEARS, Created, IN_SYNC, TopicDefinition};
 
 /// Most topics that one request asks for.
 const BATCH_MAX: usize = 50;
@@ -317,7 +318,7 @@ impl QueueTopics {
         let name = self.name(key);
         match key.0 {
             Kind::Executions => TopicDefinition::executions(self.client.config(), &name),
-            Kind::DeadLetters => TopicDefinition::dead_letters(&name),
+            Kind::DeadLetters => TopicDefinition::dead_letters(self.client.config(), &name),
         }
     }
 
@@ -350,11 +351,16 @@ impl QueueTopics {
             .filter(|key| !made.contains(**key))
             .map(|key| self.name(key))
             .collect();
-        let limits = self.limits(&old)?;
+        let mut found = self.found_settings(&old)?;
         for key in expected {
             let name = self.name(key);
             let known = match there.get(&name) {
-                Some(partitions) => self.judged(key, name, *partitions, &limits),
+                Some(partitions) => {
+                    if let Some(found) = found.get_mut(&name) {
+                        self.raise_copies(&self.definition(key), found)?;
+                    }
+                    self.judged(key, name.clone(), *partitions, found.get(&name))
+                }
                 None => Known::Wanted,
             };
             outcomes.insert(key, known);
@@ -417,42 +423,73 @@ impl QueueTopics {
         }
     }
 
-    /// The largest batch that topics take which others may have made. Where it may not be read it
-    /// counts as Kafka's default.
+    /// How topics are set up which others may have made. Where that may not be read nothing is
+    /// known of one but its name.
     ///
     /// # Errors
     /// Class `Retry`: the cluster did not answer, or does not know one of the topics yet. Nothing
     /// is assumed of it then.
-    fn limits(&self, topics: &[String]) -> Result<BTreeMap<String, usize>, PortError> {
+    fn found_settings(&self, topics: &[String]) -> Result<BTreeMap<String, Found>, PortError> {
         let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-        let found = match self
-            .client
-            .runtime()
-            .block_on(self.client.topic_settings(&names))
-        {
+        let reading = self.client.topic_settings(&names);
+        let mut found = match self.client.runtime().block_on(reading) {
             Ok(found) => found,
             Err(error) if error.class == ErrorClass::Retry => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, "how large records of queues may be cannot be read; Kafka's default is assumed");
+                tracing::warn!(%error, "how topics of queues are set up cannot be read; Kafka's defaults are assumed");
                 BTreeMap::new()
             }
         };
-        let limit = |topic: &String| {
-            let limit = found
-                .get(topic)
-                .and_then(|settings| settings.get("max.message.bytes")?.parse().ok());
-            (topic.clone(), limit.unwrap_or(BATCH_WITH_FRAME_BYTES_MAX))
+        let known = |topic: &String| (topic.clone(), found.remove(topic).unwrap_or_default());
+        Ok(topics.iter().map(known).collect())
+    }
+
+    /// Earlier releases made topics of queues that ask for no more copies than the brokers do: they
+    /// are given what new ones get, where they have the copies. What somebody said of a topic
+    /// itself stays as it is, and is judged.
+    fn raise_copies(
+        &self,
+        definition: &TopicDefinition,
+        found: &mut Found,
+    ) -> Result<(), PortError> {
+        let wanted = definition
+            .settings
+            .iter()
+            .find(|setting| setting.name == IN_SYNC);
+        let Some(wanted) = wanted.filter(|wanted| wanted.difference(found.get(IN_SYNC)).is_some())
+        else {
+            return Ok(());
         };
-        Ok(topics.iter().map(limit).collect())
+        let has_copies = self.client.copies(&definition.name)?
+            >= usize::try_from(self.client.config().replication_factor).unwrap_or(0);
+        if !has_copies {
+            return Ok(());
+        }
+        let raising = self
+            .client
+            .set_up_unsaid(&definition.name, IN_SYNC, &wanted.value);
+        match self.client.runtime().block_on(raising) {
+            Ok(true) => {
+                tracing::info!(topic = %definition.name, value = %wanted.value, "raised min.insync.replicas of a queue's topic");
+                found.insert(IN_SYNC.to_owned(), wanted.value.clone());
+                Ok(())
+            }
+            Ok(false) => Ok(()),
+            Err(error) if error.class == ErrorClass::Retry => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "a queue's topic asks for too few copies, and cannot be altered");
+                Ok(())
+            }
+        }
     }
 
     /// Whether a topic that is there can be used.
     fn judged(
         &self,
-        (kind, queue): &Key,
+        key @ (kind, queue): &Key,
         name: String,
         partitions: u32,
-        limits: &BTreeMap<String, usize>,
+        found: Option<&Found>,
     ) -> Known {
         let KafkaConfig {
             partitions: own,
@@ -468,7 +505,26 @@ impl QueueTopics {
                  log; make the topic anew"
             ));
         }
-        let bytes_max = limits.get(&name).copied().unwrap_or(TOPIC_RECORD_BYTES_MAX);
+        // Such a topic would lose what waits in it, or what one broker alone had acknowledged.
+        let differences: Vec<String> = self
+            .definition(key)
+            .settings
+            .iter()
+            .filter_map(|setting| setting.difference(found?.get(setting.name)))
+            .map(|difference| difference.to_string())
+            .collect();
+        if !differences.is_empty() {
+            return refused(&format!(
+                "{name} {}; set it right on the topic",
+                differences.join(", ")
+            ));
+        }
+        let bytes_max = found.map_or(TOPIC_RECORD_BYTES_MAX, |found| {
+            let said = found
+                .get("max.message.bytes")
+                .and_then(|said| said.parse().ok());
+            said.unwrap_or(BATCH_WITH_FRAME_BYTES_MAX)
+        });
         if bytes_max < BATCH_WITH_FRAME_BYTES_MAX {
             return refused(&format!(
                 "{name} has max.message.bytes={bytes_max}, which must be at least {BATCH_WITH_FRAME_BYTES_MAX}; raise it on \

@@ -10,6 +10,7 @@ use rdkafka::admin::{
     AdminOptions, AlterConfig, ConfigSource, OwnedResourceSpecifier, ResourceSpecifier,
 };
 use rdkafka::consumer::Consumer as _;
+use rdkafka::error::RDKafkaErrorCode;
 
 use crate::client::{Client, blocking};
 use crate::error::{class_of, in_words, port_error};
@@ -59,10 +60,10 @@ impl fmt::Display for Difference {
 const RAISED: &str = "retention.ms";
 
 /// The settings of a topic, or of a broker, as the cluster names them.
-type Found = BTreeMap<String, String>;
+pub(crate) type Found = BTreeMap<String, String>;
 
 impl TopicSetting {
-    fn difference(&self, found: Option<&String>) -> Option<Difference> {
+    pub(crate) fn difference(&self, found: Option<&String>) -> Option<Difference> {
         let found = found?;
         let is_met = match self.rule {
             SettingRule::Free => true,
@@ -261,24 +262,57 @@ impl Client {
         name: &str,
         value: &str,
     ) -> Result<(), PortError> {
-        let action = format!("set {name} of {topic}");
+        let kept = self.own_settings(topic).await?;
+        self.replace_settings(topic, &kept, (name, value)).await
+    }
+
+    /// Gives a topic a setting that it has only from its brokers. Answers whether it did: what was
+    /// said of the topic itself is somebody's will, and stays.
+    pub(crate) async fn set_up_unsaid(
+        &self,
+        topic: &str,
+        name: &str,
+        value: &str,
+    ) -> Result<bool, PortError> {
+        let kept = self.own_settings(topic).await?;
+        if kept.contains_key(name) {
+            return Ok(false);
+        }
+        self.replace_settings(topic, &kept, (name, value)).await?;
+        Ok(true)
+    }
+
+    /// What was said of a topic itself.
+    async fn own_settings(&self, topic: &str) -> Result<Found, PortError> {
+        let action = format!("read how {topic} is set up");
         let options = AdminOptions::new().request_timeout(Some(self.timeout()));
         let answers = self
             .admin()
             .describe_configs([&ResourceSpecifier::Topic(topic)], &options)
             .await;
         let answer = answers.map_err(|error| port_error(&action, error))?.pop();
-        let Some(resource) = answer else {
-            return Ok(());
-        };
+        let resource = answer.unwrap_or(Err(RDKafkaErrorCode::UnknownTopicOrPartition));
         let resource =
             resource.map_err(|code| PortError::new(class_of(code), &action, in_words(code)))?;
         let own = resource
             .entries
-            .iter()
+            .into_iter()
             .filter(|entry| entry.source == ConfigSource::DynamicTopic);
-        let kept = own.filter_map(|entry| Some((entry.name.as_str(), entry.value.as_deref()?)));
+        Ok(own
+            .filter_map(|entry| Some((entry.name, entry.value?)))
+            .collect())
+    }
+
+    async fn replace_settings(
+        &self,
+        topic: &str,
+        kept: &Found,
+        (name, value): (&str, &str),
+    ) -> Result<(), PortError> {
+        let action = format!("set {name} of {topic}");
+        let options = AdminOptions::new().request_timeout(Some(self.timeout()));
         let mut altered = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let kept = kept.iter().map(|(name, value)| (&**name, &**value));
         for (name, value) in kept.chain([(name, value)]) {
             altered = altered.set(name, value);
         }

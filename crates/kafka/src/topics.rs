@@ -68,6 +68,35 @@ fn takes_large_records() -> TopicSetting {
     )
 }
 
+/// An acknowledgement means more than one copy wherever there are three.
+fn in_sync(config: &KafkaConfig) -> TopicSetting {
+    let copies = (config.replication_factor - 1).max(1);
+    setting(IN_SYNC, copies, SettingRule::AtLeast)
+}
+
+/// The topics of a queue: how large a record one takes is compared apart, record by record.
+fn of_queue(
+    config: &KafkaConfig,
+    name: &str,
+    partitions: u32,
+    retention_ms: impl ToString,
+) -> TopicDefinition {
+    let free = SettingRule::Free;
+    TopicDefinition {
+        name: name.to_owned(),
+        partitions,
+        settings: vec![
+            deleted(),
+            in_sync(config),
+            setting("retention.ms", retention_ms, free),
+            setting("max.message.bytes", TOPIC_RECORD_BYTES_MAX, free),
+        ],
+    }
+}
+
+/// How many copies must have a record before it is acknowledged, in Kafka's own words.
+pub(crate) const IN_SYNC: &str = "min.insync.replicas";
+
 /// How long questions for the time are kept, in milliseconds: nobody reads them.
 const CLOCK_RETENTION_MS: i64 = 3_600_000;
 
@@ -75,9 +104,7 @@ impl TopicDefinition {
     /// The topics that every installation has; those of queues are made when they are first met.
     pub(crate) fn all(config: &KafkaConfig, names: &TopicNames) -> Vec<TopicDefinition> {
         use SettingRule::{AtLeast, Exactly, Free};
-        // An acknowledgement means more than one copy wherever there are three.
-        let copies = (config.replication_factor - 1).max(1);
-        let in_sync = setting("min.insync.replicas", copies, AtLeast);
+        let in_sync = in_sync(config);
         let topic = |name: &str, partitions: u32, settings: Vec<TopicSetting>| {
             let common = [takes_large_records(), in_sync.clone()];
             TopicDefinition {
@@ -144,30 +171,12 @@ impl TopicDefinition {
 
     /// The topic of a queue's executions.
     pub(crate) fn executions(config: &KafkaConfig, name: &str) -> TopicDefinition {
-        let settings = vec![
-            deleted(),
-            setting("retention.ms", config.retention_ms, SettingRule::Free),
-            takes_large_records(),
-        ];
-        TopicDefinition {
-            name: name.to_owned(),
-            partitions: config.queue_partitions,
-            settings,
-        }
+        of_queue(config, name, config.queue_partitions, config.retention_ms)
     }
 
     /// The topic of a queue's dead letters: they are few, and kept until somebody takes them away.
-    pub(crate) fn dead_letters(name: &str) -> TopicDefinition {
-        let settings = vec![
-            deleted(),
-            setting("retention.ms", -1, SettingRule::Free),
-            takes_large_records(),
-        ];
-        TopicDefinition {
-            name: name.to_owned(),
-            partitions: 1,
-            settings,
-        }
+    pub(crate) fn dead_letters(config: &KafkaConfig, name: &str) -> TopicDefinition {
+        of_queue(config, name, 1, -1)
     }
 }
 
@@ -308,5 +317,16 @@ mod tests {
         let answers = client.create_all(&wanted).await.unwrap();
         let created: Vec<Created> = answers.into_iter().map(Result::unwrap).collect();
         assert_eq!(created, [Created::ByAnother, Created::Now]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_said_of_a_topic_is_not_replaced() {
+        let (client, topic) = queue_topic("unsaid").await;
+        let set_up = |name, value| client.set_up_unsaid(&topic, name, value);
+        assert!(set_up("segment.ms", "700000").await.unwrap());
+        assert!(!set_up(IN_SYNC, "1").await.unwrap());
+        let settings = client.topic_settings(&[&topic]).await.unwrap();
+        assert_eq!(settings[&topic]["segment.ms"], "700000");
+        assert_eq!(settings[&topic]["cleanup.policy"], "delete");
     }
 }

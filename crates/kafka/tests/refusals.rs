@@ -234,6 +234,50 @@ async fn topics_that_cannot_be_used_refuse_their_own_executions_only() {
     assert_eq!(bench.letters("good").await, [""; 0]);
 }
 
+/// A queue's topic is compared like the installation's own: what would lose executions is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_would_forget_executions_is_refused() {
+    let client = fresh("forgets", 2).await;
+    let names = client.names();
+    let mail = names.executions(&queue("mail"));
+    let letters = names.dead_letters(&queue("letters"));
+    let odd = names.executions(&queue("letters"));
+    for made in [
+        topic(mail.clone(), 2, &[("cleanup.policy", "compact")]),
+        topic(odd, 3, &[]),
+        topic(letters, 1, &[("cleanup.policy", "compact,delete")]),
+    ] {
+        create_topic(&client, &made).await.unwrap();
+    }
+    let mut bench = Bench::on(client).await;
+    let tasks = vec![
+        task("t", "mail", 3),
+        task("t", "letters", 3),
+        task("good", "good", 3),
+    ];
+    assert_eq!(bench.publish_all(tasks).await, 2);
+    let told = bench.letters("mail").await;
+    let reason = format!("{mail} has cleanup.policy=compact, which must be delete");
+    assert!(told[0].contains(&reason), "{told:?}");
+    assert_eq!(bench.letters("letters").await, [""; 0]);
+}
+
+/// Three copies are wanted, two of which must have a record, and the topic has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_with_too_few_copies_in_sync_is_refused() {
+    let config = config("copies", 2).await;
+    let client = Client::new(config.clone()).unwrap();
+    client.apply_topics().await.unwrap();
+    let mail = client.names().executions(&queue("mail"));
+    create_topic(&client, &topic(mail, 2, &[])).await.unwrap();
+    let wanting = KafkaConfig {
+        replication_factor: 3,
+        ..config
+    };
+    let mut bench = Bench::on(Client::new(wanting).unwrap()).await;
+    assert_eq!(bench.publish_all(vec![task("t", "mail", 3)]).await, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_whose_limit_was_lowered_refuses_what_is_too_large() {
     let mut bench = Bench::on(fresh("lowered", 2).await).await;

@@ -357,7 +357,8 @@ impl Settler {
         for queue in effects.flat_map(|effects| &effects.letters) {
             if !self.known_letters.contains(queue) {
                 let name = self.client.names().dead_letters(queue);
-                self.client.ensure(&TopicDefinition::dead_letters(&name))?;
+                let definition = TopicDefinition::dead_letters(self.client.config(), &name);
+                self.client.ensure(&definition)?;
                 self.known_letters.insert(queue.clone());
             }
         }
