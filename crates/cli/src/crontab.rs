@@ -1,14 +1,14 @@
 //! What a crontab becomes: one schedule per line, with lasting ids, run by the process executor.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use minutehand_api::{InvalidField, Schedule, ValidDefinition, validate_action};
 use minutehand_calendar::Zone;
 use minutehand_crontab::{
-    Entry, FileLabel, Format, Known, Line, LineError, RANDOM_DELAY_MINUTES_MAX, Reason, Timing,
-    Undecided, content, follow, id_prefix, parse,
+    Entry, FileLabel, Format, Known, Line, LineError, Machine, RANDOM_DELAY_MINUTES_MAX, Reason,
+    Timing, Undecided, content, follow, id_prefix, parse,
 };
 use minutehand_model::limits::JITTER_MS_MAX;
 use minutehand_model::time::MINUTE_MS;
@@ -297,7 +297,11 @@ fn format_of(file: &CrontabFile, users: &[String]) -> Result<Format, PlanError> 
     let detect = || {
         let text = String::from_utf8_lossy(&file.bytes);
         let is_user = |word: &str| users.iter().any(|user| user == word);
-        Format::detect(&file.path, &text, &is_user)
+        let machine = Machine {
+            is_user: &is_user,
+            is_program: &is_program,
+        };
+        Format::detect(&file.path, &text, machine)
     };
     file.format
         .map_or_else(detect, Ok)
@@ -305,6 +309,15 @@ fn format_of(file: &CrontabFile, users: &[String]) -> Result<Format, PlanError> 
             path: file.path.clone(),
             reason,
         })
+}
+
+/// Whether a program of this name is found where the shell of a job, or this one, looks.
+fn is_program(word: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let of_cron = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(of_cron)
+        .any(|folder| folder.is_absolute() && folder.join(word).is_file())
 }
 
 fn definition(entry: &Entry, queue: &QueueName, zone: &Zone) -> (PlannedKind, ScheduleDefinition) {

@@ -39,7 +39,39 @@ pub enum Undecided {
         /// The word behind the time fields.
         word: String,
     },
+    /// Nothing but such words stands in the file, and nobody here knows this one.
+    #[error("on line {line} {word:?} is neither a user nor a program of this machine")]
+    Unknown {
+        /// The line.
+        line: usize,
+        /// The word behind the time fields.
+        word: String,
+    },
+    /// A file lies where users' crontabs do, and has a user column.
+    #[error("it lies among users' crontabs, and line {line} has a user column ({user})")]
+    Misplaced {
+        /// The line.
+        line: usize,
+        /// The user.
+        user: String,
+    },
 }
+
+/// What is known of the machine that a crontab is read on.
+#[derive(Clone, Copy)]
+pub struct Machine<'a> {
+    /// Whether a word is the name of a user.
+    pub is_user: &'a dyn Fn(&str) -> bool,
+    /// Whether a word is the name of a program that is found without a path.
+    pub is_program: &'a dyn Fn(&str) -> bool,
+}
+
+/// Words that a shell obeys by itself, and that no user is named by.
+const SHELL_WORDS: [&str; 26] = [
+    "alias", "case", "cd", "command", "do", "echo", "eval", "exec", "exit", "export", "false",
+    "for", "if", "printf", "read", "set", "source", "test", "time", "trap", "true", "type",
+    "ulimit", "umask", "unset", "while",
+];
 
 /// What a line says about the format of its file.
 enum Vote {
@@ -50,6 +82,8 @@ enum Vote {
     Either { word: String },
     /// What stands behind the time fields can be no user with a command.
     User { command: String },
+    /// A word that is no user of this machine and no program either, and something behind it.
+    Unknown { word: String },
     /// Nothing: a word that could be anything, or a line that is refused in either format.
     None,
 }
@@ -57,41 +91,74 @@ enum Vote {
 impl Format {
     /// Tells the format from where a file lies, else from what it says.
     ///
-    /// Files in an `etc/cron.d` and an `etc/crontab` are of the system, those in a folder
-    /// `crontabs` a user's. Elsewhere a file in which `root` stands behind the time fields is of
-    /// the system, and one in which nothing does that could be a user's name is a user's (`is_user`
-    /// knows the machine's).
+    /// Files in an `etc/cron.d` and an `etc/crontab` are of the system, those in a `spool/cron`, a
+    /// `spool/cron/crontabs` and an `etc/crontabs` a user's. Elsewhere a file in which `root`
+    /// stands behind the time fields is of the system, and one in which nothing does that could be
+    /// a user's name is a user's.
     ///
     /// # Errors
-    /// When lines speak for both, or a word could be a user as well as a command. What is guessed
+    /// When lines speak for both or against the place, when a word could be a user as well as a
+    /// command, or when all there is are words that the machine does not know. What is guessed
     /// wrongly runs wrong commands, so somebody has to say it.
-    pub fn detect(
-        path: &str,
-        text: &str,
-        is_user: &dyn Fn(&str) -> bool,
-    ) -> Result<Format, Undecided> {
-        if let Some(format) = by_place(path) {
-            return Ok(format);
+    pub fn detect(path: &str, text: &str, machine: Machine<'_>) -> Result<Format, Undecided> {
+        let place = by_place(path);
+        if place == Some(Format::System) {
+            return Ok(Format::System);
         }
-        let (mut system, mut either, mut user) = (None, None, None);
+        let votes = Votes::of(text, machine);
+        match place {
+            Some(_) => votes.agree_with_a_users_place(),
+            None => votes.decide(),
+        }
+    }
+}
+
+/// The first line, counted from one, of each kind of vote, and its word.
+#[derive(Default)]
+struct Votes {
+    system: Option<(usize, String)>,
+    either: Option<(usize, String)>,
+    user: Option<(usize, String)>,
+    unknown: Option<(usize, String)>,
+}
+
+impl Votes {
+    fn of(text: &str, machine: Machine<'_>) -> Votes {
+        let mut votes = Votes::default();
         for (index, line) in text.lines().enumerate().filter(|(_, line)| is_entry(line)) {
-            match vote(line, is_user) {
-                Vote::System { user } => system = system.or(Some((index + 1, user))),
-                Vote::Either { word } => either = either.or(Some((index + 1, word))),
-                Vote::User { command } => user = user.or(Some((index + 1, command))),
-                Vote::None => {}
-            }
+            let (first, word) = match vote(line, machine) {
+                Vote::System { user } => (&mut votes.system, user),
+                Vote::Either { word } => (&mut votes.either, word),
+                Vote::User { command } => (&mut votes.user, command),
+                Vote::Unknown { word } => (&mut votes.unknown, word),
+                Vote::None => continue,
+            };
+            first.get_or_insert((index + 1, word));
         }
-        match (system, either, user) {
-            (Some((system_line, user)), _, Some((user_line, command))) => Err(Undecided::Mixed {
-                system_line,
-                user,
-                user_line,
-                command,
-            }),
-            (Some(_), _, None) => Ok(Format::System),
-            (None, Some((line, word)), None) => Err(Undecided::EitherWay { line, word }),
-            (None, _, _) => Ok(Format::User),
+        votes
+    }
+
+    fn decide(self) -> Result<Format, Undecided> {
+        match (self.system, self.either, self.user, self.unknown) {
+            (Some((system_line, user)), _, Some((user_line, command)), _) => {
+                Err(Undecided::Mixed {
+                    system_line,
+                    user,
+                    user_line,
+                    command,
+                })
+            }
+            (Some(_), _, None, _) => Ok(Format::System),
+            (None, Some((line, word)), None, _) => Err(Undecided::EitherWay { line, word }),
+            (None, None, None, Some((line, word))) => Err(Undecided::Unknown { line, word }),
+            (None, _, _, _) => Ok(Format::User),
+        }
+    }
+
+    fn agree_with_a_users_place(self) -> Result<Format, Undecided> {
+        match self.system {
+            Some((line, user)) => Err(Undecided::Misplaced { line, user }),
+            None => Ok(Format::User),
         }
     }
 }
@@ -109,7 +176,13 @@ fn by_place(path: &str) -> Option<Format> {
     if names.ends_with(&["etc", "crontab"]) || folders.ends_with(&["etc", "cron.d"]) {
         return Some(Format::System);
     }
-    folders.contains(&"crontabs").then_some(Format::User)
+    let places: [&[&str]; 3] = [
+        &["spool", "cron"],
+        &["spool", "cron", "crontabs"],
+        &["etc", "crontabs"],
+    ];
+    let is_of_users = places.iter().any(|place| folders.ends_with(place));
+    is_of_users.then_some(Format::User)
 }
 
 fn is_entry(line: &str) -> bool {
@@ -117,7 +190,7 @@ fn is_entry(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#') && assignment(line).is_none()
 }
 
-fn vote(line: &str, is_user: &dyn Fn(&str) -> bool) -> Vote {
+fn vote(line: &str, machine: Machine<'_>) -> Vote {
     let Some(fields) = split_fields(line) else {
         return Vote::None;
     };
@@ -129,7 +202,7 @@ fn vote(line: &str, is_user: &dyn Fn(&str) -> bool) -> Vote {
         return Vote::None;
     }
     let second = words.next();
-    let is_known = first == "root" || is_user(first);
+    let is_known = first == "root" || (machine.is_user)(first);
     let second_is_command =
         second.is_some_and(|word| !word.starts_with(['-', '|', '>', '<', ';', '&', '%']));
     match (is_known, second_is_command) {
@@ -140,7 +213,13 @@ fn vote(line: &str, is_user: &dyn Fn(&str) -> bool) -> Vote {
             word: first.to_owned(),
         },
         (true, false) if second.is_none() => Vote::None,
-        _ if is_user_name(first) && second_is_command => Vote::None,
+        _ if SHELL_WORDS.contains(&first) => Vote::User {
+            command: first.to_owned(),
+        },
+        _ if is_user_name(first) && second_is_command && (machine.is_program)(first) => Vote::None,
+        _ if is_user_name(first) && second_is_command => Vote::Unknown {
+            word: first.to_owned(),
+        },
         _ => Vote::User {
             command: first.chars().take(40).collect(),
         },
@@ -153,7 +232,12 @@ mod tests {
 
     fn detect(path: &str, text: &str) -> Result<Format, String> {
         let is_user = |word: &str| ["www-data", "mail", "backup", "sync"].contains(&word);
-        Format::detect(path, text, &is_user).map_err(|undecided| undecided.to_string())
+        let is_program = |word: &str| ["php", "curl", "backup"].contains(&word);
+        let machine = Machine {
+            is_user: &is_user,
+            is_program: &is_program,
+        };
+        Format::detect(path, text, machine).map_err(|undecided| undecided.to_string())
     }
 
     #[test]
@@ -169,9 +253,13 @@ mod tests {
             ("./etc/crontab", "* * * * * ls", Format::System),
             (
                 "/var/spool/cron/crontabs/alice",
-                "* * * * * root ls",
+                "* * * * * openwrt ls",
                 Format::User,
             ),
+            ("etc/crontabs/root", "* * * * * backup /x", Format::User),
+            ("x", "0 5 * * * php /srv/run.php", Format::User),
+            ("x", "0 5 * * * cd /srv && ./run", Format::User),
+            ("x", "0 5 * * * own /x\n@daily /bin/true", Format::User),
             ("crontab", "", Format::User),
             (
                 "x",
@@ -231,6 +319,28 @@ mod tests {
         ] {
             let either = format!("on line 1 {word:?} may be a user of this machine or a command");
             assert_eq!(detect("x", text), Err(either), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_that_nobody_knows_are_not_taken_for_commands() {
+        let unknown = "on line 2 \"openwrt\" is neither a user nor a program of this machine";
+        for text in [
+            "SHELL=/bin/sh\n0 2 * * * openwrt ls /x",
+            "0 3 * * * curl x\n0 2 * * * openwrt ls /x",
+        ] {
+            assert_eq!(detect("j", text), Err(unknown.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_users_crontabs_is_known_by_its_whole_place() {
+        let text = "17 * * * * root cd / && x";
+        assert_eq!(detect("./crontabs/jobs", text), Ok(Format::System));
+        let misplaced =
+            "it lies among users' crontabs, and line 1 has a user column (root)".to_owned();
+        for path in ["/var/spool/cron/alice", "copy/spool/cron/crontabs/alice"] {
+            assert_eq!(detect(path, text), Err(misplaced.clone()), "{path}");
         }
     }
 }

@@ -30,6 +30,6 @@ pub use entry::{Entry, Timing, content};
 pub use environment::Environment;
 pub use error::{LineError, RANDOM_DELAY_MINUTES_MAX, Reason};
 pub use follow::{Followed, Known, Line, follow};
-pub use format::{Format, Undecided};
+pub use format::{Format, Machine, Undecided};
 pub use id::{FileLabel, PREFIX_DEFAULT, id_prefix};
 pub use parse::{Crontab, parse};

@@ -1,7 +1,8 @@
 //! Whole files: what Debian ships, odd but legal ones, and bad ones.
 
 use minutehand_crontab::{
-    Entry, FileLabel, Format, Known, Line, PREFIX_DEFAULT, Timing, follow, id_prefix, parse,
+    Entry, FileLabel, Format, Known, Line, Machine, PREFIX_DEFAULT, Timing, follow, id_prefix,
+    parse,
 };
 use proptest::prelude::*;
 
@@ -66,6 +67,14 @@ fn rows(text: &str, format: Format) -> Vec<(usize, String, String, String)> {
             )
         })
         .collect()
+}
+
+/// One with users and no programs.
+fn machine<'a>(is_user: &'a dyn Fn(&str) -> bool) -> Machine<'a> {
+    Machine {
+        is_user,
+        is_program: &|_| false,
+    }
 }
 
 fn row(line: usize, when: &str, user: &str, command: &str) -> (usize, String, String, String) {
@@ -582,7 +591,7 @@ proptest! {
         let root_at = root_at.min(lines.len());
         lines.insert(root_at, "17 * * * * root cd / && run-parts x".to_owned());
         lines.extend(refused);
-        let found = Format::detect("some/file", &lines.join("\n"), &|word| word == "www-data");
+        let found = Format::detect("some/file", &lines.join("\n"), machine(&|word| word == "www-data"));
         prop_assert_eq!(found, Ok(Format::System));
     }
 
@@ -634,7 +643,7 @@ proptest! {
                 let line = text.strip_prefix('\u{feff}').unwrap_or(&text).split('\n').nth(error.line - 1).expect("a line of the text");
                 prop_assert!(error.column >= 1 && error.column <= line.chars().count() + 1, "{} in {:?}", error, line);
             }
-            let _ = Format::detect("x", &text, &|word| word == "root");
+            let _ = Format::detect("x", &text, machine(&|word| word == "root"));
         }
     }
 
