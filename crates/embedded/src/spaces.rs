@@ -5,6 +5,7 @@ use std::path::Path;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use crate::config::Config;
+use crate::private;
 
 /// The tables. Rows that belong together are written in one batch over all of them.
 #[derive(Clone)]
@@ -98,6 +99,9 @@ impl Spaces {
             .files_max
             .saturating_sub(FILES_BESIDE_TABLES)
             .max(TABLE_FILES_MIN);
+        // Its files are made under the process's umask where a thread may have none of its own: then
+        // the folder keeps others out.
+        private::create_folder(folder)?;
         let database = Database::builder(folder)
             .cache_size(config.cache_bytes)
             .max_journaling_size(JOURNALS_BYTES_MAX)
@@ -132,5 +136,23 @@ impl Spaces {
             set_aside: space("set_aside", small)?,
             database,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// As where no thread may have a umask of its own.
+    #[test]
+    fn the_database_keeps_others_out_whatever_the_umask() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("database");
+        let spaces = Spaces::open(&folder, &Config::default()).unwrap();
+        let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        drop(spaces);
     }
 }
