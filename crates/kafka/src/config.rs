@@ -104,8 +104,8 @@ pub struct KafkaConfig {
     pub clock_skew_ms_max: i64,
     /// Queues whose executions come out as CloudEvents, unless a task says otherwise.
     pub cloudevents_queues: BTreeSet<QueueName>,
-    /// Most topics of queues that are made; what is published to further queues becomes a dead
-    /// letter.
+    /// Most topics of queues that are made; what is published to further queues, which have no
+    /// topic of dead letters either, is set aside in `rejected`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub queue_topics_max: u32,
     /// Longest that a tick waits for the topics of queues that it is the first to need, in

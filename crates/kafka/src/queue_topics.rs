@@ -85,6 +85,17 @@ struct State {
     compared_at: Option<Instant>,
 }
 
+impl State {
+    /// What was refused for long enough is not known any more: names are anybody's to make up, and
+    /// of those that have no topic there may be any number.
+    fn forget_refused(&mut self, now: Instant) {
+        self.known.retain(|_, known| match known {
+            Known::Refused { since, .. } => now.saturating_duration_since(*since) < REFUSED_FOR,
+            Known::Wanted | Known::Ready(_) => true,
+        });
+    }
+}
+
 /// The topics of all queues. Share it behind an [`Arc`].
 pub(crate) struct QueueTopics {
     client: Arc<Client>,
@@ -248,6 +259,7 @@ impl QueueTopics {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+        state.forget_refused(Instant::now());
         let count = state.wanted.len().min(BATCH_MAX);
         let wanted: Vec<Key> = state.wanted.drain(..count).collect();
         let is_due = state
@@ -561,5 +573,24 @@ fn refused(reason: &str) -> Known {
     Known::Refused {
         reason: reason.into(),
         since: Instant::now(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_forgotten_after_a_while() {
+        let key = |name: &str| (Kind::Executions, QueueName::parse(name).unwrap());
+        let mut state = State::default();
+        state.known.insert(key("made-up"), refused("too many"));
+        state.known.insert(key("wanted"), Known::Wanted);
+        let now = Instant::now();
+        state.forget_refused(now);
+        assert_eq!(state.known.len(), 2);
+        state.forget_refused(now + REFUSED_FOR);
+        let left: Vec<&Key> = state.known.keys().collect();
+        assert_eq!(left, [&key("wanted")]);
     }
 }
