@@ -12,6 +12,8 @@
 
 mod buffer;
 mod standing;
+#[cfg(test)]
+mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -74,6 +76,9 @@ struct State {
     is_running: bool,
     /// R, as the owner said last.
     replay_from: Option<LogOffset>,
+    /// What the thread is to die of next.
+    #[cfg(test)]
+    fault: Option<tests::Fault>,
 }
 
 impl Shared {
@@ -330,6 +335,8 @@ impl Worker {
             if idle_rounds >= IDLE_ROUNDS_MAX && self.ends_unwatched() {
                 return Ok(Served::NobodyWatches);
             }
+            #[cfg(test)]
+            self.meet_fault()?;
             self.follow(&consumer)?;
             self.skip(&consumer)?;
             self.tell_standing(&consumer);
