@@ -48,6 +48,30 @@ impl Calendar {
         Ok(times)
     }
 
+    /// The last of the first `count` nominal times from `from` to `to`, both included; of fewer when
+    /// there are no more, or when the budget does not suffice.
+    #[must_use]
+    pub fn last_of_first(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        count: usize,
+        budget: &mut SearchBudget,
+    ) -> Option<Timestamp> {
+        let mut search = Search::new(self);
+        let last_s = last_second_of(to);
+        let mut from_s = second_after(from.plus_millis(-1));
+        let mut last = None;
+        for _ in 0..count {
+            let Ok(Some(found)) = search.next_second(from_s, last_s, budget) else {
+                break;
+            };
+            last = Some(found);
+            from_s = found + 1;
+        }
+        last.map(at_second)
+    }
+
     /// The last nominal time at or before `at` that is not before `not_before`; `None` when there
     /// is none.
     ///

@@ -374,6 +374,33 @@ fn a_thousand_times_past_a_hundred_exclusions_take_few_steps() {
     );
 }
 
+/// Ten thousand times that together take far more than the budget: one budget bounds all of them,
+/// and what it sufficed for is the beginning of what there is.
+#[test]
+fn the_last_of_many_times_is_found_within_one_budget() {
+    let daily = calendar("0 9 * * *", "UTC", DstRule::Vixie, &[]);
+    let all = daily.first_times(
+        now(),
+        Timestamp::MAX,
+        400,
+        &mut SearchBudget::of_one_request(),
+    );
+    let all = all.expect("the budget suffices");
+    let last = |count: usize, steps: u64| {
+        let mut budget = SearchBudget::of_steps(steps);
+        let last = daily.last_of_first(now(), Timestamp::MAX, count, &mut budget);
+        (last, budget.steps_left())
+    };
+    assert_eq!(last(400, REQUEST_SEARCH_STEPS_MAX).0, all.last().copied());
+    let (_, left) = last(400, REQUEST_SEARCH_STEPS_MAX);
+    let half = (REQUEST_SEARCH_STEPS_MAX - left) / 2;
+    let (cut, left) = last(10_000, half);
+    assert_eq!(left, 0);
+    let cut = cut.expect("some are found");
+    assert!(all.contains(&cut) && all.last() > Some(&cut), "{cut}");
+    assert_eq!(last(400, 1).0, None);
+}
+
 /// Sixty expressions for the sixty seconds, and forty that make every day another one.
 #[test]
 fn a_search_made_to_last_is_given_up() {

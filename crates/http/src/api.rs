@@ -50,8 +50,6 @@ pub(crate) struct Api {
     pub(crate) default_group: GroupName,
     pub(crate) idempotency: IdempotencyKeys,
     pub(crate) requests: HttpMetrics,
-    /// Turns of searches for the times of a calendar, of all callers.
-    pub(crate) searches: Semaphore,
     /// Room for calls that wait for the ends of tasks.
     pub(crate) waits: Semaphore,
     /// Room for batches of bulk creations under way, of all callers.
@@ -60,8 +58,6 @@ pub(crate) struct Api {
 
 /// Most batches of bulk creations under way at once.
 const BATCHES_MAX: usize = 64;
-/// Most searches for the times of a calendar under way at once.
-const SEARCHES_MAX: usize = 2;
 
 impl Api {
     pub(crate) fn new(config: ApiConfig) -> Api {
@@ -76,7 +72,6 @@ impl Api {
             default_group: config.default_group,
             idempotency: IdempotencyKeys::default(),
             requests: HttpMetrics::new(),
-            searches: Semaphore::new(SEARCHES_MAX),
             waits: Semaphore::new(TASK_WAITERS_MAX),
             batches: Arc::new(Semaphore::new(BATCHES_MAX)),
         }

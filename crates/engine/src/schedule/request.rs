@@ -1,5 +1,6 @@
 //! Runs that somebody asks for: triggers and backfills.
 
+use minutehand_calendar::SearchBudget;
 use minutehand_model::limits::{BACKFILL_OCCURRENCES_MAX, BACKFILLS_MAX};
 use minutehand_model::{
     Backfill, LogOffset, OverlapPolicy, RunCause, ScheduleEventKind as Kind, Timestamp,
@@ -60,7 +61,8 @@ impl Schedule {
     }
 
     /// Queues a range of nominal times, both ends inclusive. What already waits in another backfill
-    /// is not queued again, nor is what was asked for at once; what lies beyond [`BACKFILL_OCCURRENCES_MAX`] is left out; the door
+    /// is not queued again, nor is what was asked for at once. What lies beyond
+    /// [`BACKFILL_OCCURRENCES_MAX`], or beyond what one search may look at, is left out; the door
     /// refuses such a range, other producers are bounded here. Whether the state changed.
     pub(super) fn backfill(
         &mut self,
@@ -80,12 +82,10 @@ impl Schedule {
         let Some(compiled) = &self.compiled else {
             return false;
         };
-        let Some(to) = compiled
-            .calendar()
-            .between(from, to)
-            .take(BACKFILL_OCCURRENCES_MAX)
-            .last()
-        else {
+        // All of them have the budget that the door gives them: what it has accepted fits.
+        let budget = &mut SearchBudget::of_one_request();
+        let calendar = compiled.calendar();
+        let Some(to) = calendar.last_of_first(from, to, BACKFILL_OCCURRENCES_MAX, budget) else {
             return false;
         };
         let mut wanted = vec![(from.plus_millis(-1), to)];

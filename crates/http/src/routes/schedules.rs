@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use minutehand_api::{
-    Backfills, NewSchedule, ProblemKind, RevisionPage, Schedule, ScheduleDetails, SchedulePage,
-    SchedulePreview, merged, name_refused, routes,
+    Backfills, NewSchedule, RevisionPage, Schedule, ScheduleDetails, SchedulePage, SchedulePreview,
+    merged, name_refused, routes,
 };
 use minutehand_model::{OrderKey, Revision, ScheduleDefinition, ScheduleId, Timestamp};
 use minutehand_node::{
@@ -104,7 +104,9 @@ pub(crate) async fn create(
 ) -> Result<Response, Problem> {
     let bytes = read_body(body).await?;
     let input: NewSchedule<'_> = minutehand_api::json::read(&bytes)?;
-    let definition = ValidDefinition::new(input.definition()?)?;
+    let definition = input.definition()?;
+    let judge = || ValidDefinition::new(definition);
+    let definition = api.gateway.search(judge).await?;
     let made = api.ids.next(api.gateway.now());
     let name = ScheduleName {
         order_key: definition.action.order_key.clone(),
@@ -254,7 +256,7 @@ fn patched(
         return Err(InvalidField::new("key", "cannot be changed", key, given).into());
     }
     Ok(RevisionChange {
-        definition: DefinitionChange::to(&changed, current)?,
+        definition: DefinitionChange::to(&changed, current),
         paused: input.paused.unwrap_or(current.paused),
         note: input.note.unwrap_or_default(),
         author: author.to_owned(),
@@ -417,19 +419,12 @@ fn asked_times(api: &Api, params: &Params) -> Result<(Timestamp, usize), Invalid
     Ok((from, params.number("n", PREVIEW_DEFAULT, PREVIEW_MAX)?))
 }
 
-/// Looks for the times of a preview, which may take tens of milliseconds, where nothing else waits
-/// for it, and a few at a time.
+/// Looks for the times of a preview.
 async fn searched(
     api: &Api,
     definition: ScheduleDefinition,
     (from, count): (Timestamp, usize),
 ) -> Result<Preview, Problem> {
-    let _turn = api.searches.acquire().await;
     let search = move || ValidDefinition::new(definition)?.preview(from, count);
-    match tokio::task::spawn_blocking(search).await {
-        Ok(preview) => Ok(preview?),
-        // A panic is a bug and must be seen.
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(Problem::new(ProblemKind::Unavailable, "stopping")),
-    }
+    Ok(api.gateway.search(search).await?)
 }

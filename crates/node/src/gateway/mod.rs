@@ -15,6 +15,7 @@ mod queue_rules;
 mod queues;
 mod replay;
 mod schedules;
+mod searches;
 mod skips;
 mod step;
 mod tasks;
@@ -114,6 +115,7 @@ pub struct Gateway {
     /// Listings that read the timetable, at once: one is enough to keep a core busy.
     scans: tokio::sync::Semaphore,
     queue_names: QueueNames,
+    searches: searches::Searches,
     damage: Option<TellDamage>,
     /// What operators say of queues, where they can.
     rulebook: Option<Arc<dyn QueueRulebook>>,
@@ -176,6 +178,7 @@ impl Gateway {
             scans,
             replay_turn,
             queue_names: QueueNames::default(),
+            searches: searches::Searches::default(),
             damage: None,
             rulebook: None,
             rules_turn: tokio::sync::Mutex::default(),

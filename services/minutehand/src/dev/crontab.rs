@@ -243,7 +243,7 @@ impl Changes {
                     return Ok(false);
                 }
                 let change = |current: &Revision| {
-                    let definition = DefinitionChange::to(&line.definition, current)?;
+                    let definition = DefinitionChange::to(&line.definition, current);
                     Ok(self.change(definition, stays_paused(current), &note))
                 };
                 self.revise(gateway, &line.id, change).await.map(|()| true)

@@ -70,8 +70,11 @@ impl Gateway {
             .revision
             .definition
             .ok_or_else(|| name.not_found())?;
-        let definition = ValidDefinition::new(definition)?;
-        let runs = definition.count_times(from, to, BACKFILL_OCCURRENCES_MAX + 1)?;
+        let count = move || {
+            let definition = ValidDefinition::new(definition)?;
+            definition.count_times(from, to, BACKFILL_OCCURRENCES_MAX + 1)
+        };
+        let runs = self.search(count).await?;
         if runs == 0 {
             let limit = "a range with at least one occurrence";
             return Err(InvalidField::new(

@@ -58,35 +58,19 @@ impl<D> RevisionChange<D> {
 pub enum DefinitionChange {
     /// It stays, and is not judged again.
     Kept,
-    /// Another one takes its place.
-    Replaced(Box<ValidDefinition>),
+    /// Another one takes its place, once it is judged.
+    Replaced(Box<ScheduleDefinition>),
     /// The schedule is deleted.
     Deleted,
 }
 
 impl DefinitionChange {
     /// The change of a revision's definition to this one.
-    ///
-    /// # Errors
-    /// A definition that differs and is refused.
-    pub fn to(
-        definition: &ScheduleDefinition,
-        current: &Revision,
-    ) -> Result<DefinitionChange, InvalidField> {
+    pub fn to(definition: &ScheduleDefinition, current: &Revision) -> DefinitionChange {
         if current.definition.as_ref() == Some(definition) {
-            return Ok(DefinitionChange::Kept);
+            return DefinitionChange::Kept;
         }
-        Ok(DefinitionChange::Replaced(Box::new(ValidDefinition::new(
-            definition.clone(),
-        )?)))
-    }
-
-    fn of(self, current: Option<ScheduleDefinition>) -> Option<ScheduleDefinition> {
-        match self {
-            DefinitionChange::Kept => current,
-            DefinitionChange::Replaced(definition) => Some(definition.into_definition()),
-            DefinitionChange::Deleted => None,
-        }
+        DefinitionChange::Replaced(Box::new(definition.clone()))
     }
 }
 
@@ -107,7 +91,9 @@ impl Gateway {
         change: RevisionChange<ValidDefinition>,
     ) -> Result<CreatedSchedule, CreateScheduleError> {
         validate_note(&change.note)?;
-        change.definition.has_times_after(self.now())?;
+        let (change, now) = (change, self.now());
+        let search = move || change.definition.has_times_after(now).map(|()| change);
+        let change = self.search(search).await?;
         self.queue_names
             .admit(&name.namespace, &change.definition.action.queue, self.now())?;
         let change = change.with(|definition| Some(definition.into_definition()));
@@ -170,9 +156,9 @@ impl Gateway {
                 .into());
             }
             let change = change(&current)?;
-            validate_note(&change.note).map_err(ReviseError::from)?;
             let number = current.number + 1;
-            let change = change.with(|definition| definition.of(current.definition));
+            let judged = self.judged(change, current.definition).await;
+            let change = judged.map_err(ReviseError::from)?;
             if let Some(definition) = &change.definition {
                 let admitted =
                     self.queue_names
@@ -189,6 +175,25 @@ impl Gateway {
                 Revised::Overtaken { .. } => {}
             }
         }
+    }
+
+    /// What a change makes of the definition that was.
+    async fn judged(
+        &self,
+        change: RevisionChange,
+        current: Option<ScheduleDefinition>,
+    ) -> Result<RevisionChange<Option<ScheduleDefinition>>, InvalidField> {
+        let definition = match &change.definition {
+            DefinitionChange::Kept => current,
+            DefinitionChange::Deleted => None,
+            DefinitionChange::Replaced(definition) => {
+                let definition = ScheduleDefinition::clone(definition);
+                let valid = self.search(|| ValidDefinition::new(definition)).await?;
+                Some(valid.into_definition())
+            }
+        };
+        validate_note(&change.note)?;
+        Ok(change.with(|_| definition))
     }
 
     /// Puts the definition of an earlier revision in force again, as a new revision.
@@ -219,7 +224,7 @@ impl Gateway {
             note.to_owned()
         };
         let revised = self.revise(name, expected, |current| {
-            let definition = DefinitionChange::to(&definition, current)?;
+            let definition = DefinitionChange::to(&definition, current);
             let (paused, note) = (current.paused, note.clone());
             Ok::<_, ReviseError>(RevisionChange {
                 definition,
