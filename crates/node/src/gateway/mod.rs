@@ -112,10 +112,11 @@ pub struct Gateway {
     /// Replays of dead letters take turns: two at once could both append the same letter. Kept is
     /// the newest due time that one of them has given.
     replay_turn: tokio::sync::Mutex<Timestamp>,
-    /// Listings that read the timetable, at once: one is enough to keep a core busy.
+    /// Listings that read owners' memory and the timetable, or ask for every queue, at once: one is
+    /// enough to keep a core busy.
     scans: tokio::sync::Semaphore,
-    queue_names: QueueNames,
     searches: searches::Searches,
+    queue_names: QueueNames,
     damage: Option<TellDamage>,
     /// What operators say of queues, where they can.
     rulebook: Option<Arc<dyn QueueRulebook>>,
@@ -177,8 +178,8 @@ impl Gateway {
             troubles: None,
             scans,
             replay_turn,
-            queue_names: QueueNames::default(),
             searches: searches::Searches::default(),
+            queue_names: QueueNames::default(),
             damage: None,
             rulebook: None,
             rules_turn: tokio::sync::Mutex::default(),

@@ -74,6 +74,8 @@ impl Gateway {
     /// # Errors
     /// When the store does not answer.
     pub async fn queues(&self, group: &str) -> Result<Vec<QueueView>, Unavailable> {
+        // Each is asked for by itself, and there may be thousands.
+        let _turn = self.scans.acquire().await;
         let mut said = self.said_of_queues();
         let mut names: BTreeSet<QueueName> = said.keys().cloned().collect();
         names.extend(self.stores.queue.queues().await?);

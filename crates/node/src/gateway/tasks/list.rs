@@ -80,10 +80,10 @@ impl Gateway {
             let status = self.caught_up(partition).await?;
             loaded_until.insert(partition, status.loaded_until);
         }
+        let turn = self.scans.acquire().await;
         for partition in self.every_partition() {
             self.list_near(partition, &mut listing).await?;
         }
-        let turn = self.scans.acquire().await;
         self.list_far(&loaded_until, &mut listing).await?;
         drop(turn);
         let (live, next) = listing.window.finish();
