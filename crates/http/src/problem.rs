@@ -279,9 +279,17 @@ impl From<Unavailable> for Problem {
     }
 }
 
+/// What to think of when a task is not found: that it has run leaves a trace only where its end is
+/// kept.
+const OF_ENDED_TASKS: &str = "how it ended is told as long as the history keeps it, successes in a cluster only with \
+                              worker.history = all";
+
 impl From<LookupError> for Problem {
     fn from(error: LookupError) -> Problem {
         match error {
+            LookupError::NotFound { what: "task", .. } => {
+                Problem::not_found(format!("{error}; {OF_ENDED_TASKS}"))
+            }
             LookupError::NotFound { .. } => Problem::not_found(error.to_string()),
             LookupError::Unavailable(error) => error.into(),
         }
