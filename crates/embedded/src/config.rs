@@ -109,7 +109,7 @@ pub enum OpenError {
     },
     /// The folder cannot be used.
     #[error(
-        "could not use the data folder {folder}: {source}; check that it can be written and has free space"
+        "could not use the data folder {folder}; check that it can be written and has free space"
     )]
     Folder {
         /// Which folder.
@@ -174,7 +174,7 @@ pub enum OpenError {
     },
     /// The database failed.
     #[error(
-        "could not open the database in {folder}: {source}; check its disk, or restore the folder from a copy"
+        "could not open the database in {folder}; check its disk, or restore the folder from a copy"
     )]
     Database {
         /// Which folder.

@@ -12,9 +12,16 @@ pub fn error_layers(tree: &Tree) -> Vec<Finding> {
     for file in tree.files.iter().filter(|file| file.is_rust()) {
         let mut lines = file.lines().peekable();
         while let Some((number, line)) = lines.next() {
-            let Some(text) = line.trim().strip_prefix("#[error(") else {
+            let Some(first) = line.trim().strip_prefix("#[error(") else {
                 continue;
             };
+            // An attribute may go over several lines.
+            let mut text = first.to_owned();
+            while !text.ends_with(")]")
+                && let Some((_, below)) = lines.next()
+            {
+                text.push_str(below.trim());
+            }
             // The variant below, up to the next text.
             let mut variant = String::new();
             while let Some((_, below)) =

@@ -219,12 +219,19 @@ fn a_dependency_that_nothing_names_is_found() {
 #[test]
 fn an_error_that_says_its_cause_twice_is_found() {
     let text = "//! A.\nenum E {\n    #[error(\"a: {source}\")]\n    A { source: B },\n    #[error(\"b: {0}\")]\n    B(#[from] C),\n    \
-                #[error(\"c: {0}\")]\n    C(String),\n    #[error(\"d: {reason}\")]\n    D { reason: B },\n}\n";
+                #[error(\"c: {0}\")]\n    C(String),\n    #[error(\"d: {reason}\")]\n    D { reason: B },\n    #[error(\n        \"e: {source}; try again\"\n    )]\n    E {\n        source: B,\n    },\n}\n";
     let lines: Vec<String> = found(tidy::error_layers, &[("crates/a/src/lib.rs", text)])
         .iter()
         .map(|finding| finding.split(": ").next().unwrap_or_default().to_owned())
         .collect();
-    assert_eq!(lines, ["crates/a/src/lib.rs:3", "crates/a/src/lib.rs:5"]);
+    assert_eq!(
+        lines,
+        [
+            "crates/a/src/lib.rs:3",
+            "crates/a/src/lib.rs:5",
+            "crates/a/src/lib.rs:11"
+        ]
+    );
 }
 
 #[test]

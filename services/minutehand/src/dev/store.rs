@@ -1,5 +1,6 @@
 //! The data folder.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
@@ -30,7 +31,14 @@ pub(super) async fn open(
     let opened = opened
         .await
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    opened.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+    opened.map_err(|error| Failure::new(Exit::Failed, in_words(&error)))
+}
+
+fn in_words(error: &OpenError) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 /// Opens the folder with the count of partitions that it has, where it may have another one.
