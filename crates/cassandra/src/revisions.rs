@@ -2,6 +2,7 @@
 //! deleted schedules are deleted in the end.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use minutehand_model::{LogOffset, PartitionId, RevisionEntry};
@@ -83,7 +84,8 @@ impl CassandraTimetable {
         Ok(())
     }
 
-    /// A revision that cannot be understood is passed over and told of.
+    /// A revision that cannot be understood is passed over and told of: where it was the newest of
+    /// its schedule, the one before it is in force, though it may have been a deletion.
     pub(crate) async fn all_revisions(
         &self,
         partition: PartitionId,
@@ -100,7 +102,13 @@ impl CassandraTimetable {
                 Err(error) => {
                     let position = format!("revision of partition {partition} at offset {offset}");
                     let reason = error.reason;
-                    tracing::warn!(position, reason, "a revision cannot be understood");
+                    tracing::warn!(
+                        position,
+                        reason,
+                        "a revision cannot be understood: an older one of its schedule may be in force"
+                    );
+                    self.damage.met();
+                    self.damage_met.fetch_add(1, Ordering::Relaxed);
                 }
             }
             Ok(())

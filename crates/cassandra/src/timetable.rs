@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use minutehand_metrics::StoreDamage;
 use minutehand_model::{
     Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, TaskKey, TimeRange, Timestamp,
     TimetableEntry, TimetablePage,
@@ -44,6 +45,8 @@ pub struct CassandraTimetable {
     pub(crate) pages_fetched: AtomicU64,
     pub(crate) rows_written: AtomicU64,
     pub(crate) index_rows_read: AtomicU64,
+    pub(crate) damage: StoreDamage,
+    pub(crate) damage_met: AtomicU64,
 }
 
 impl CassandraTimetable {
@@ -72,12 +75,19 @@ impl CassandraTimetable {
             pages_fetched: AtomicU64::new(0),
             rows_written: AtomicU64::new(0),
             index_rows_read: AtomicU64::new(0),
+            damage: StoreDamage::new(),
+            damage_met: AtomicU64::new(0),
         }))
     }
 
     /// How many pages of rows have been asked for since it was connected: what reading has cost.
     pub fn pages_fetched(&self) -> u64 {
         self.pages_fetched.load(Ordering::Relaxed)
+    }
+
+    /// How many rows that cannot be understood have been passed over since then.
+    pub fn damage_met(&self) -> u64 {
+        self.damage_met.load(Ordering::Relaxed)
     }
 
     /// How many rows of the index of tasks look-ups have read since then.

@@ -272,7 +272,8 @@ metrics! {
     LEDGER_GIVEN_UP = Gauge "minutehand_ledger_given_up_minutes" Count [PARTITION];
 
     /// Stored rows, or stretches of them, that the embedded store met damaged and passed over since
-    /// it was opened; `GET /v1/damage` lists them.
+    /// it was opened (`GET /v1/damage` lists them); in a cluster revisions of schedules in Cassandra
+    /// that could not be understood, counted at every read.
     STORE_DAMAGE = Counter "minutehand_store_damage_total" Count [];
 
     /// Bytes of the files in the data folder.

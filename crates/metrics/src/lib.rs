@@ -51,4 +51,4 @@ pub use queue::{ExpiredExecutions, LeaseMetrics, QueueMetrics, QueueStanding, Qu
 pub use request::RequestMetrics;
 pub use schedule::ScheduleMetrics;
 pub use sink::SinkMetrics;
-pub use store::StoreMetrics;
+pub use store::{StoreDamage, StoreMetrics};

@@ -1,4 +1,4 @@
-//! The embedded store.
+//! What a store is met like: its damage, and what the embedded one takes.
 
 use metrics::{Counter, Gauge};
 
@@ -32,6 +32,29 @@ impl StoreMetrics {
     pub fn takes(&self, bytes: u64, free: u64) {
         self.bytes.set(bytes as f64);
         self.free.set(free as f64);
+    }
+}
+
+/// What of another store's was damaged; one value of it for each.
+#[derive(Clone, Debug)]
+pub struct StoreDamage(Counter);
+
+impl StoreDamage {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> StoreDamage {
+        StoreDamage(STORE_DAMAGE.counter(&[]))
+    }
+
+    /// Something stored was damaged, and passed over.
+    pub fn met(&self) {
+        self.0.increment(1);
+    }
+}
+
+impl Default for StoreDamage {
+    fn default() -> StoreDamage {
+        StoreDamage::new()
     }
 }
 

@@ -140,6 +140,7 @@ async fn a_damaged_revision_is_passed_over() {
             .collect::<Vec<_>>(),
         [1, 3]
     );
+    assert_eq!(store.damage_met(), 1);
 }
 
 #[tokio::test]
