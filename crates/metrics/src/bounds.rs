@@ -5,3 +5,6 @@ pub const ROUTES_MAX: usize = 100;
 
 /// Queues that are told apart; the label of all others is `other`.
 pub const QUEUES_MAX: usize = 200;
+
+/// Worker groups that are told apart; the label of all others is `other`.
+pub const GROUPS_MAX: usize = 50;

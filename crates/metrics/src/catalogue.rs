@@ -2,7 +2,7 @@
 
 use minutehand_model::{Difference, OutcomeKind, Phase, Precision, ScheduleStatus};
 
-use crate::bounds::{QUEUES_MAX, ROUTES_MAX};
+use crate::bounds::{GROUPS_MAX, QUEUES_MAX, ROUTES_MAX};
 use crate::metric::{Kind, Label, Metric, Unit, Values};
 
 const PARTITION: Label = Label {
@@ -15,9 +15,15 @@ const QUEUE: Label = Label {
         "the queue's name, or `other` beyond the first 200 (labels stay bounded)",
     ),
 };
+const GROUP: Label = Label {
+    name: "group",
+    values: Values::Bounded(
+        "the worker group's name, `nobody` for a queue that no group has taken anything from, or `other` beyond the first 50",
+    ),
+};
 const _: () = assert!(
-    QUEUES_MAX == 200 && ROUTES_MAX == 100,
-    "the texts of QUEUE and ROUTE say these numbers"
+    QUEUES_MAX == 200 && ROUTES_MAX == 100 && GROUPS_MAX == 50,
+    "the texts of QUEUE, ROUTE and GROUP say these numbers"
 );
 const ROUTE: Label = Label {
     name: "route",
@@ -288,8 +294,9 @@ metrics! {
     /// Schedules that there are, by state; counted once a minute.
     SCHEDULES = Gauge "minutehand_schedules" Count [PARTITION, SCHEDULE_STATE];
 
-    /// Executions that are published and not settled, those in progress included.
-    QUEUE_DEPTH = Gauge "minutehand_queue_depth" Count [QUEUE];
+    /// Executions that are published and that a group has not settled, those in progress included; of
+    /// the groups that this process serves.
+    QUEUE_DEPTH = Gauge "minutehand_queue_depth" Count [QUEUE, GROUP];
     /// Dead letters that are kept.
     DEAD_LETTERS = Gauge "minutehand_queue_dead_letters" Count [QUEUE];
     /// Whether an operator has paused the queue, so that it hands out nothing: 1 or 0.

@@ -32,7 +32,7 @@ mod schedule;
 mod sink;
 mod store;
 
-pub use bounds::{QUEUES_MAX, ROUTES_MAX};
+pub use bounds::{GROUPS_MAX, QUEUES_MAX, ROUTES_MAX};
 pub use catalogue::{catalogue, describe};
 pub use command::CommandMetrics;
 pub use document::render_markdown;

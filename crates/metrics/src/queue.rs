@@ -6,30 +6,46 @@ use std::sync::{Arc, Mutex, PoisonError};
 use metrics::{Counter, Gauge, Histogram};
 use minutehand_model::OutcomeKind;
 
-use crate::bounds::QUEUES_MAX;
+use crate::bounds::{GROUPS_MAX, QUEUES_MAX};
 use crate::catalogue::{
     ABANDONED, DEAD_LETTERS, EXPIRED, LEASE_ANSWERS_LOST, LEASE_WAITERS, LEASED_BYTES, LEASES,
     LEASES_RETURNED, QUEUE_DEPTH, QUEUE_PAUSED, RUN, RUNS, RUNS_IN_PROGRESS, START_LATENESS,
 };
 use crate::label::{ByWord, Names};
 
-/// How full a queue is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueStanding {
-    /// Published and not settled, those in progress included.
+/// How a queue is for a worker group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueStanding<'a> {
+    /// The queue.
+    pub queue: &'a str,
+    /// The group.
+    pub group: &'a str,
+    /// Published and not settled by the group, those in progress included.
     pub depth: u64,
-    /// Dead letters kept.
+    /// Dead letters kept, of all groups.
     pub dead_letters: u64,
     /// Whether an operator has paused it, so that it hands out nothing.
     pub is_paused: bool,
 }
 
+/// What all groups of a queue have in common.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shared {
+    dead_letters: u64,
+    is_paused: bool,
+}
+
+/// A queue's and a group's label.
+type Pair = (String, String);
+
 /// The handles of all queues of a process; one value of it per process.
 #[derive(Debug)]
 pub struct Queues {
     names: Names,
+    groups: Names,
     /// By label: there are only so many, however many queues there are.
     known: Mutex<BTreeMap<String, Arc<QueueMetrics>>>,
+    depths: Mutex<BTreeMap<Pair, Gauge>>,
 }
 
 impl Queues {
@@ -38,7 +54,9 @@ impl Queues {
     pub fn new() -> Queues {
         Queues {
             names: Names::new(QUEUES_MAX),
-            known: Mutex::new(BTreeMap::new()),
+            groups: Names::new(GROUPS_MAX),
+            known: Mutex::default(),
+            depths: Mutex::default(),
         }
     }
 
@@ -56,12 +74,29 @@ impl Queues {
         handle
     }
 
-    /// All queues there are stand like this; one that is not among them is empty.
-    pub fn stand<'a>(&self, standings: impl IntoIterator<Item = (&'a str, QueueStanding)>) {
-        let mut sums: BTreeMap<&str, QueueStanding> = BTreeMap::new();
-        for (name, standing) in standings {
-            let sum = sums.entry(self.names.label(name)).or_default();
-            sum.depth += standing.depth;
+    /// All queues and groups that are served stand like this; one that is not among them is empty.
+    pub fn stand<'a>(&self, standings: impl IntoIterator<Item = QueueStanding<'a>>) {
+        let mut depths: BTreeMap<Pair, u64> = BTreeMap::new();
+        // By name first: what the groups of a queue share is no sum over them.
+        let mut shared: BTreeMap<&str, Shared> = BTreeMap::new();
+        for standing in standings {
+            let pair = (
+                self.names.label(standing.queue).to_owned(),
+                self.groups.label(standing.group).to_owned(),
+            );
+            *depths.entry(pair).or_default() += standing.depth;
+            shared.insert(
+                standing.queue,
+                Shared {
+                    dead_letters: standing.dead_letters,
+                    is_paused: standing.is_paused,
+                },
+            );
+        }
+        self.set_depths(&depths);
+        let mut sums: BTreeMap<&str, Shared> = BTreeMap::new();
+        for (queue, standing) in shared {
+            let sum = sums.entry(self.names.label(queue)).or_default();
             sum.dead_letters += standing.dead_letters;
             sum.is_paused |= standing.is_paused;
         }
@@ -71,7 +106,19 @@ impl Queues {
         let gone = known
             .iter()
             .filter(|(label, _)| !sums.contains_key(label.as_str()));
-        gone.for_each(|(_, handle)| handle.stands(QueueStanding::default()));
+        gone.for_each(|(_, handle)| handle.stands(Shared::default()));
+    }
+
+    fn set_depths(&self, depths: &BTreeMap<Pair, u64>) {
+        let mut known = self.depths.lock().unwrap_or_else(PoisonError::into_inner);
+        for (queue, group) in depths.keys() {
+            known
+                .entry((queue.clone(), group.clone()))
+                .or_insert_with(|| QUEUE_DEPTH.gauge(&[queue, group]));
+        }
+        for (pair, gauge) in &*known {
+            gauge.set(depths.get(pair).copied().unwrap_or(0) as f64);
+        }
     }
 }
 
@@ -84,7 +131,6 @@ impl Default for Queues {
 /// The handle of one queue, or of all that share the label `other`.
 #[derive(Debug)]
 pub struct QueueMetrics {
-    depth: Gauge,
     dead_letters: Gauge,
     paused: Gauge,
     start_lateness: Histogram,
@@ -99,7 +145,6 @@ impl QueueMetrics {
     fn new(label: &str) -> QueueMetrics {
         let only = [label];
         QueueMetrics {
-            depth: QUEUE_DEPTH.gauge(&only),
             dead_letters: DEAD_LETTERS.gauge(&only),
             paused: QUEUE_PAUSED.gauge(&only),
             start_lateness: START_LATENESS.histogram(&only),
@@ -113,8 +158,7 @@ impl QueueMetrics {
         }
     }
 
-    fn stands(&self, standing: QueueStanding) {
-        self.depth.set(standing.depth as f64);
+    fn stands(&self, standing: Shared) {
         self.dead_letters.set(standing.dead_letters as f64);
         self.paused.set(f64::from(u8::from(standing.is_paused)));
     }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use minutehand_metrics::{
-    CommandMetrics, ExpiredExecutions, HISTOGRAM_BUCKETS, HttpMetrics, Kind, LeaseMetrics,
-    LedgerMetrics, LogMetrics, OTHER, PartitionMetrics, PartitionStanding, PoolMetrics,
-    ProcessMetrics, ProcessStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX, RequestMetrics,
-    ScheduleMetrics, SinkMetrics, StoreMetrics, catalogue, describe, set_build_info,
-    set_certificate_expiry, set_lease_left, set_ready,
+    CommandMetrics, ExpiredExecutions, GROUPS_MAX, HISTOGRAM_BUCKETS, HttpMetrics, Kind,
+    LeaseMetrics, LedgerMetrics, LogMetrics, OTHER, PartitionMetrics, PartitionStanding,
+    PoolMetrics, ProcessMetrics, ProcessStanding, QUEUES_MAX, QueueStanding, Queues, ROUTES_MAX,
+    RequestMetrics, ScheduleMetrics, SinkMetrics, StoreMetrics, catalogue, describe,
+    set_build_info, set_certificate_expiry, set_lease_left, set_ready,
 };
 use minutehand_model::{OutcomeKind, Phase, Precision, ScheduleStatus, Timestamp};
 
@@ -87,14 +87,13 @@ fn use_everything() {
     let pool = PoolMetrics::new();
     pool.started();
     pool.ended("died");
-    queues.stand([(
-        "mail",
-        QueueStanding {
-            depth: 9,
-            dead_letters: 2,
-            is_paused: true,
-        },
-    )]);
+    queues.stand([QueueStanding {
+        queue: "mail",
+        group: "default",
+        depth: 9,
+        dead_letters: 2,
+        is_paused: true,
+    }]);
     ExpiredExecutions::new().expired("mail", 4);
     HttpMetrics::new().answered("/v1/namespaces/{namespace}/tasks", "POST", 201, 0.002);
 }
@@ -212,7 +211,11 @@ fn verbs_count_what_they_say() {
             0.0,
         ),
         ("minutehand_runs_in_progress", &[("queue", "mail")], 0.0),
-        ("minutehand_queue_depth", &[("queue", "mail")], 9.0),
+        (
+            "minutehand_queue_depth",
+            &[("queue", "mail"), ("group", "default")],
+            9.0,
+        ),
         ("minutehand_queue_expired_total", &[("queue", "mail")], 4.0),
         (
             "minutehand_http_requests_total",
@@ -259,6 +262,29 @@ fn a_partition_that_was_given_up_counts_no_more() {
 }
 
 #[test]
+fn each_group_of_a_queue_has_its_own_depth() {
+    let text = exposed(|| {
+        let queues = Queues::new();
+        let standing = |group| QueueStanding {
+            queue: "mail",
+            group,
+            depth: 4,
+            dead_letters: 3,
+            is_paused: false,
+        };
+        let groups: Vec<String> = (0..GROUPS_MAX + 2).map(|n| format!("group-{n}")).collect();
+        queues.stand(groups.iter().map(|group| standing(group)));
+        queues.stand(groups.iter().skip(1).map(|group| standing(group)));
+    });
+    let depth = |group: &str| value(&text, "minutehand_queue_depth", &[("group", group)]);
+    assert_eq!(depth("group-0"), Some(0.0), "it is gone");
+    assert_eq!(depth("group-1"), Some(4.0));
+    assert_eq!(depth(OTHER), Some(8.0));
+    let letters = value(&text, "minutehand_queue_dead_letters", &[("queue", "mail")]);
+    assert_eq!(letters, Some(3.0), "no sum over groups");
+}
+
+#[test]
 fn labels_stay_bounded_and_folded_queues_add_up() {
     let text = exposed(|| {
         let queues = Queues::new();
@@ -270,20 +296,15 @@ fn labels_stay_bounded_and_folded_queues_add_up() {
         let names: Vec<String> = (0..QUEUES_MAX + 3)
             .map(|number| format!("queue-{number}"))
             .collect();
-        let all = |standing| names.iter().map(move |name| (name.as_str(), standing));
-        queues.stand(all(QueueStanding {
-            depth: 5,
-            dead_letters: 0,
+        let standing = |queue, depth, dead_letters| QueueStanding {
+            queue,
+            group: "default",
+            depth,
+            dead_letters,
             is_paused: false,
-        }));
-        queues.stand(
-            all(QueueStanding {
-                depth: 2,
-                dead_letters: 1,
-                is_paused: false,
-            })
-            .skip(1),
-        );
+        };
+        queues.stand(names.iter().map(|name| standing(name, 5, 0)));
+        queues.stand(names.iter().skip(1).map(|name| standing(name, 2, 1)));
         let http = HttpMetrics::new();
         for number in 0..ROUTES_MAX + 5 {
             http.answered(&format!("/r{number}"), "BREW", 200, 0.1);

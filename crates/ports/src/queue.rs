@@ -211,6 +211,12 @@ pub trait ExecutionQueue: Send + Sync + 'static {
     /// a queue in which nothing is left.
     async fn queues(&self) -> Result<Vec<QueueName>, PortError>;
 
+    /// The queues that were published to and from which no group has taken anything yet, where the
+    /// store can tell.
+    async fn untaken(&self) -> Result<Vec<QueueName>, PortError> {
+        Ok(Vec::new())
+    }
+
     /// When the oldest execution that a group has not settled was published; `None` when there is
     /// none, or the store cannot tell.
     async fn oldest_waiting(

@@ -22,7 +22,7 @@ mod settle;
 mod stops;
 mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -43,6 +43,7 @@ use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::letters::Letters;
 use crate::listener::{Consumer, Listener};
+use rdkafka::consumer::Consumer as _;
 
 /// Consumers that ask for places and are kept: each has threads of its own.
 const ASKERS_MAX: usize = 16;
@@ -391,6 +392,28 @@ impl ExecutionQueue for KafkaQueue {
             .collect();
         queues.sort();
         Ok(queues)
+    }
+
+    async fn untaken(&self) -> Result<Vec<QueueName>, PortError> {
+        let (mut queues, client) = (self.queues().await?, Arc::clone(&self.client));
+        blocking(move || {
+            let failed = |error| port_error("ask for the groups of queues", error);
+            let lookups = client.lookups().map_err(failed)?;
+            let groups = lookups
+                .fetch_group_list(None, client.timeout())
+                .map_err(failed)?;
+            let taken: BTreeSet<&str> = groups
+                .groups()
+                .iter()
+                .filter_map(|group| Some(group.name().split_once('/')?.0))
+                .collect();
+            queues.retain(|queue| {
+                let of_queue = client.names().consumer_group(queue, "");
+                !taken.contains(of_queue.trim_end_matches('/'))
+            });
+            Ok(queues)
+        })
+        .await
     }
 
     async fn oldest_waiting(

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use minutehand_model::QueueName;
+use minutehand_model::{GroupName, QueueName};
 use minutehand_ports::StopReceiver;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -137,6 +137,15 @@ impl Lanes {
     /// Whether somebody leases from a queue here, or has lately.
     pub(crate) fn serves(&self, queue: &QueueName) -> bool {
         self.known().keys().any(|name| name.queue == *queue)
+    }
+
+    /// The queues that are leased from here, or have been lately, and for which groups.
+    pub(crate) fn served(&self) -> Vec<(QueueName, GroupName)> {
+        let known = self.known();
+        let names = known.keys();
+        names
+            .map(|name| (name.queue.clone(), name.group.clone()))
+            .collect()
     }
 
     /// The lane of that name; `None` when there are too many. One that is new listens for stops,

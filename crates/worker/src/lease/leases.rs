@@ -8,7 +8,7 @@ use std::time::Duration;
 use minutehand_model::limits::{
     LEASE_EXPIRIES_MAX, LEASE_WAITERS_MAX, LEASED_BYTES_MAX, LEASES_MAX,
 };
-use minutehand_model::{Execution, QueueName, Timestamp};
+use minutehand_model::{Execution, GroupName, QueueName, Timestamp};
 use minutehand_ports::{DeliveryId, PortError, Stop, StopReceiver};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -172,6 +172,12 @@ impl Leases {
     /// How much is out on lease.
     pub fn standing(&self) -> LeaseStanding {
         self.0.table().standing()
+    }
+
+    /// The queues that are leased from here, or have been within the last minute, and for which
+    /// groups.
+    pub fn served(&self) -> Vec<(QueueName, GroupName)> {
+        self.0.lanes.served()
     }
 
     /// Gives everything back, when nobody can answer any more: what has not been answered is handed

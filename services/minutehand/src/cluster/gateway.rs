@@ -13,7 +13,7 @@ use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaRulebook
 use minutehand_model::PartitionId;
 use minutehand_node::{Gateway, Limits, Stores, SystemClock};
 use minutehand_peers::{LeasePeers, RemoteConfig, RemoteOwners};
-use minutehand_ports::{Connected, TimetableStore};
+use minutehand_ports::{Connected, ExecutionQueue, TimetableStore};
 use minutehand_worker::{Gates, Leases, LeasesConfig, ResultTopics, Worker};
 use tokio::sync::watch;
 
@@ -22,7 +22,7 @@ use super::process::Process;
 use super::token::ClusterToken;
 use super::waiting::Waiting;
 use super::{configs, failure, health, servers, stores, token};
-use crate::observer::{Observer, watch_leases};
+use crate::observer::{Observer, Served, watch_leases};
 use crate::service_manager;
 use crate::settings::Settings;
 use crate::signals::{Signals, unless};
@@ -132,8 +132,8 @@ fn leases(
 ) -> Leases {
     let observer = Observer::new(false);
     let builder = Worker::builder(queue.clone())
-        .observer(observer)
-        .gates(gates)
+        .observer(observer.clone())
+        .gates(gates.clone())
         .result_topics(results)
         .history(settings.worker.history)
         .dead_letter_hook(settings.worker.dead_letter_hook());
@@ -143,6 +143,9 @@ fn leases(
         ..LeasesConfig::new(stopping.clone())
     };
     let leases = Leases::new(builder, leases);
+    let port: Arc<dyn ExecutionQueue> = queue.clone();
+    let served = Served::by_leases(leases.clone());
+    tokio::spawn(observer.watch(port, served, gates, stopping.clone()));
     tokio::spawn(watch_leases(leases.clone(), stopping));
     leases
 }

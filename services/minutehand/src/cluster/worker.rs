@@ -16,7 +16,7 @@ use super::greeting::greeting;
 use super::process::Process;
 use super::{configs, failure, health, servers, token};
 use crate::executors::Executors;
-use crate::observer::Observer;
+use crate::observer::{Observer, Served};
 use crate::permission::CommandPermission;
 use crate::service_manager;
 use crate::settings::{Settings, Unclaimed, WorkerConfig};
@@ -47,7 +47,10 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let observer = Observer::new(false);
     tokio::spawn(Arc::clone(&observer).watch(
         Arc::clone(&port),
-        settings.worker.group.clone(),
+        Served::by_workers(
+            settings.worker.queues.clone(),
+            settings.worker.group.clone(),
+        ),
         gates.clone(),
         stopping.clone(),
     ));

@@ -64,6 +64,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let shared = workers::Shared::new(&store);
     let leases = shared.leases(&store, &settings.worker, stopping.clone());
     tokio::spawn(watch_leases(leases.clone(), stopping.clone()));
+    shared.watch(&store, leases.clone(), &stopping);
     // Workers begin when it is known which commands are those of crontabs.
     let runs_max = descriptors.for_runs();
     let (known, workers) = shared.begin(&store, &settings.worker, runs_max, &stopping);

@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::executors::Executors;
-use crate::observer::Observer;
+use crate::observer::{Observer, Served};
 use crate::settings::{Unclaimed, WorkerConfig};
 
 /// Workers there may be at once without a wait. A burst of tasks for thousands of queues then costs
@@ -80,6 +80,19 @@ impl Shared {
         )
     }
 
+    /// Tells how full the queues are, for workers and for programs that lease.
+    pub(super) fn watch(
+        &self,
+        store: &Arc<EmbeddedStore>,
+        leases: Leases,
+        stopping: &watch::Receiver<bool>,
+    ) {
+        let port: Arc<dyn ExecutionQueue> = store.clone();
+        let served = Served::by_one_process(leases);
+        let observer = Arc::clone(&self.observer);
+        tokio::spawn(observer.watch(port, served, self.gates.clone(), stopping.clone()));
+    }
+
     /// Begins the workers of all queues, which wait until it is told what they run.
     pub(super) fn begin(
         self,
@@ -113,12 +126,6 @@ async fn run(
     let handler: Arc<dyn Handler> = executors.clone();
     let keeps_unclaimed = config.unclaimed == Unclaimed::Keep;
     let port: Arc<dyn ExecutionQueue> = store.clone();
-    tokio::spawn(Arc::clone(&shared.observer).watch(
-        Arc::clone(&port),
-        GroupName::default(),
-        shared.gates.clone(),
-        shutdown.clone(),
-    ));
     let places = Places::new(config.concurrency_total.min(runs_max));
     let (tell_crowd, is_crowded) = watch::channel(false);
     let mut waiting: BTreeSet<QueueName> = BTreeSet::new();
