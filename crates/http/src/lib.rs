@@ -16,7 +16,7 @@ mod content;
 mod cursor;
 mod idempotency;
 mod ids;
-mod known_queries;
+mod known_parameters;
 mod lease_places;
 mod namespaces;
 mod node_router;

@@ -1,6 +1,6 @@
 //! The description of the API, in OpenAPI 3.1.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
@@ -18,7 +18,8 @@ use crate::routes::{
     info(
         title = "Minutehand",
         description = "A distributed task scheduler. Times are RFC 3339, written in UTC with milliseconds. What goes \
-            wrong is answered as problem details (RFC 9457) that name the field, the limit and what was given.",
+            wrong is answered as problem details (RFC 9457) that name the field, the limit and what was given. An \
+            `Idempotency-Key` is obeyed by the operation that describes it; every other that changes something refuses it (400).",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
         contact(),
     ),
@@ -49,33 +50,45 @@ use crate::routes::{
 )]
 struct Description;
 
-/// The names of the parameters that each operation takes in its query, by method and path.
-pub(crate) fn query_parameters() -> BTreeMap<(&'static str, String), BTreeSet<String>> {
-    let mut named = BTreeMap::new();
-    for (path, item) in Description::openapi().paths.paths {
-        let methods = [
-            ("GET", item.get),
-            ("POST", item.post),
-            ("PUT", item.put),
-            ("PATCH", item.patch),
-            ("DELETE", item.delete),
-        ];
-        for (method, operation) in methods {
-            let parameters = operation.and_then(|operation| operation.parameters);
-            let names = parameters.into_iter().flatten().filter_map(in_query);
-            named.insert((method, path.clone()), names.collect());
-        }
-    }
-    named
+/// The methods of operations.
+pub(crate) const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// What an operation takes beside its path and its body.
+pub(crate) struct DescribedParameters {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
+    /// The names of the parameters in its query.
+    pub(crate) query: BTreeSet<String>,
+    pub(crate) headers: BTreeSet<String>,
 }
 
-fn in_query(parameter: RefOr<Parameter>) -> Option<String> {
-    match parameter {
-        RefOr::T(parameter) if matches!(parameter.parameter_in, ParameterIn::Query) => {
-            Some(parameter.name)
+/// What each operation takes.
+pub(crate) fn described_parameters() -> Vec<DescribedParameters> {
+    let mut described = Vec::new();
+    for (path, item) in Description::openapi().paths.paths {
+        let operations = [item.get, item.post, item.put, item.patch, item.delete];
+        for (method, operation) in METHODS.into_iter().zip(operations) {
+            let Some(operation) = operation else { continue };
+            let parameters = operation.parameters.unwrap_or_default();
+            let (path, query) = (path.clone(), named(&parameters, ParameterIn::Query));
+            let headers = named(&parameters, ParameterIn::Header);
+            described.push(DescribedParameters {
+                method,
+                path,
+                query,
+                headers,
+            });
         }
-        _ => None,
     }
+    described
+}
+
+fn named(parameters: &[RefOr<Parameter>], place: ParameterIn) -> BTreeSet<String> {
+    let here = parameters.iter().filter_map(|parameter| match parameter {
+        RefOr::T(parameter) if parameter.parameter_in == place => Some(parameter.name.clone()),
+        _ => None,
+    });
+    here.collect()
 }
 
 struct Bearer;

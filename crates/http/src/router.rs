@@ -15,7 +15,7 @@ use minutehand_peers::LEASES_PATH;
 use crate::access::{authenticate, authenticate_peer};
 use crate::api::{Api, ApiConfig};
 use crate::content::of_its_kind;
-use crate::known_queries::of_known_parameters;
+use crate::known_parameters::of_known_parameters;
 use crate::origin::{addressed_here, of_our_origin};
 use crate::problem::Problem;
 use crate::routes::{

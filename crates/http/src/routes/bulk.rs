@@ -27,7 +27,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::json;
 use super::lines::{Batch, LINE_BYTES_MAX, LineCutter};
-use super::tasks::refuse_idempotency_key;
 use crate::access::Scoped;
 use crate::api::Api;
 use crate::bearer::Bearer;
@@ -88,7 +87,7 @@ impl Tally {
         durable before they are counted as accepted; a refused one does not stop the others. In lines, the first of the answer \
         is the summary, then come the refused lines in order, at most 10,000 of them. When a store fails, the answer comes at \
         once and names the line to go on from. A client that is cut off in the middle sends everything again: with ids and due times of its \
-        own, nothing is created twice. An `Idempotency-Key` is refused.",
+        own, nothing is created twice.",
     params(("ns" = String, Path, description = "The namespace")),
     request_body(content(
         (NewTasks<'static> = "application/json"),
@@ -110,7 +109,6 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    refuse_idempotency_key(&headers)?;
     if is_json(&headers) {
         return create_list(&api, &scoped.namespace, body).await;
     }

@@ -27,6 +27,7 @@ use crate::content::read_body;
 use crate::cursor;
 use crate::idempotency::{KeyInUse, Remembered};
 use crate::ids::IdSource;
+use crate::known_parameters::{IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_WORDS};
 use crate::page;
 use crate::parameters::Named;
 use crate::problem::{NotFound, Problem, Refused, TooMany};
@@ -37,8 +38,6 @@ use crate::views;
 const PAGE_DEFAULT: usize = 100;
 /// Most tasks on a page.
 const PAGE_MAX: usize = 1_000;
-/// The header that makes a creation one that can be sent again.
-const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Longest idempotency key, in bytes.
 const KEY_BYTES_MAX: usize = 255;
 
@@ -91,7 +90,7 @@ pub(crate) async fn create(
         Remembered::OtherRequest => {
             let limit = "a key of its own for every request";
             return Err(InvalidField::new(
-                IDEMPOTENCY_KEY,
+                IDEMPOTENCY_KEY_WORDS,
                 "was used for another request",
                 limit,
                 key,
@@ -154,21 +153,6 @@ fn created(status: StatusCode, place: &str, answer: Bytes) -> Response {
     response
 }
 
-/// Refuses a key where it would not be obeyed: whoever sends one relies on it when he sends again.
-pub(super) fn refuse_idempotency_key(headers: &HeaderMap) -> Result<(), InvalidField> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
-        return Ok(());
-    };
-    let limit = "an id and a due_at for each task, which make it safe to send them again";
-    let given = String::from_utf8_lossy(value.as_bytes()).into_owned();
-    Err(InvalidField::new(
-        IDEMPOTENCY_KEY,
-        "is not taken with many tasks",
-        limit,
-        given,
-    ))
-}
-
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
@@ -178,7 +162,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, InvalidField> {
     if text.is_empty() || text.len() > KEY_BYTES_MAX {
         let given = format!("{} bytes", value.len());
         return Err(InvalidField::new(
-            IDEMPOTENCY_KEY,
+            IDEMPOTENCY_KEY_WORDS,
             "is not accepted",
             limit,
             given,

@@ -88,6 +88,50 @@ async fn no_operation_takes_a_parameter_that_it_does_not_describe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_idempotency_key_is_obeyed_or_refused() {
+    let api = api().await;
+    let description: Value = serde_json::from_str(minutehand_http::openapi_json()).unwrap();
+    let mut takers = Vec::new();
+    for (name, operation) in operations(&description) {
+        let (method, path) = name.split_once(' ').unwrap();
+        if !path.starts_with("/v1/") {
+            continue;
+        }
+        let filled = path
+            .replace("{ns}", "default")
+            .replace("{partition}", "0")
+            .replace("{id}", "x")
+            .replace("{queue}", "x");
+        let method: Method = method.to_uppercase().parse().unwrap();
+        let headers = [("Idempotency-Key", "k1"), JSON[0]];
+        let answer = api
+            .with_headers(method.clone(), &filled, &headers, "{}")
+            .await;
+        let described = operation["parameters"]
+            .to_string()
+            .contains("Idempotency-Key");
+        if described || method == Method::GET {
+            assert!(
+                !answer.text.contains("Idempotency-Key"),
+                "{name}: {}",
+                answer.text
+            );
+            takers.extend(described.then_some(name));
+            continue;
+        }
+        let problem = answer.problem(400);
+        assert_eq!(problem["field"], "Idempotency-Key", "{name}");
+        assert_eq!(problem["given"], "k1", "{name}");
+        let limit = problem["limit"].as_str().unwrap();
+        assert!(
+            limit.contains("POST /v1/namespaces/{ns}/tasks takes"),
+            "{limit}"
+        );
+    }
+    assert_eq!(takers, ["post /v1/namespaces/{ns}/tasks"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn everything_described_is_routed() {
     let api = api().await;
     let description: Value = serde_json::from_str(minutehand_http::openapi_json()).unwrap();
