@@ -358,6 +358,13 @@ impl From<CreateScheduleError> for Problem {
             CreateScheduleError::Exists { current } => {
                 Problem::new(ProblemKind::Exists, detail).at_revision(current)
             }
+            CreateScheduleError::OtherKey { id, key } => {
+                let limit = match key {
+                    Some(key) => format!("another id; ?key={key} names the schedule that has it"),
+                    None => "another id; without ?key the schedule that has it is named".to_owned(),
+                };
+                Problem::new(ProblemKind::Exists, detail).about("id", limit, id.to_string())
+            }
             CreateScheduleError::Unavailable(error) => error.into(),
         }
     }

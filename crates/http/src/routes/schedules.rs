@@ -86,13 +86,14 @@ fn tagged(mut response: Response, schedule: &ScheduleHead) -> Response {
 #[utoipa::path(
     post, path = routes::SCHEDULES, tag = "schedules", operation_id = "createSchedule",
     summary = "Create a schedule",
-    description = "Creating a schedule that exists with the same definition changes nothing.",
+    description = "Creating a schedule that exists with the same definition changes nothing. An id should be used with one `key` only: \
+        where a schedule of it with another key lives in the same partition it is refused, and the problem names that key.",
     params(("ns" = String, Path, description = "The namespace")),
     request_body = NewSchedule<'static>,
     responses(
         (status = 201, description = "Created", body = Schedule),
         (status = 200, description = "It was there before, the same", body = Schedule),
-        (status = 409, description = "It exists with another definition", body = minutehand_api::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It exists with another definition, or its id is taken by one with another key", body = minutehand_api::Problem, content_type = "application/problem+json"),
         NotFound,
         Refused,
     )

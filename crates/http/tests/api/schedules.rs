@@ -108,6 +108,46 @@ async fn a_keyed_schedule_is_found_by_its_id_and_key() {
     api.get(keyed).await.problem(404);
 }
 
+/// In one partition an id names one schedule, and keys decide about the partition.
+#[tokio::test(start_paused = true)]
+async fn an_id_that_another_key_has_taken_is_told_so() {
+    let api = api().await;
+    let keyed =
+        |number| format!(r#"{{"id":"nightly","cron":"0 2 * * *","queue":"q","key":"k{number}"}}"#);
+    api.post(SCHEDULES, &keyed(0)).await.expect(201);
+    let mut refused = 0;
+    for number in 1..20 {
+        let answer = api.post(SCHEDULES, &keyed(number)).await;
+        let found = api.get(&path(&format!("nightly?key=k{number}"))).await;
+        if answer.status == 201 {
+            found.expect(200);
+            api.delete(&path(&format!("nightly?key=k{number}")))
+                .await
+                .expect(204);
+            continue;
+        }
+        found.problem(404);
+        refused += 1;
+        let problem = answer.problem(409);
+        assert_eq!(
+            (&problem["field"], &problem["given"]),
+            (&json!("id"), &json!("nightly"))
+        );
+        assert_eq!(
+            problem["detail"],
+            "the id nightly is taken by a schedule with the key k0"
+        );
+        assert_eq!(
+            problem["limit"],
+            "another id; ?key=k0 names the schedule that has it"
+        );
+    }
+    assert!((1..19).contains(&refused), "{refused}");
+    let without = r#"{"id":"nightly","cron":"0 2 * * *","queue":"q"}"#;
+    api.delete(&path("nightly?key=k0")).await.expect(204);
+    api.post(SCHEDULES, without).await.expect(201);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_etag_guards_a_change() {
     let api = api().await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use minutehand_api::InvalidField;
-use minutehand_model::{LogOffset, OrderKey, PartitionId, TaskState, Timestamp};
+use minutehand_model::{LogOffset, OrderKey, PartitionId, ScheduleId, TaskState, Timestamp};
 use minutehand_ports::PortError;
 
 /// The partition or a store cannot answer now; trying again later may help.
@@ -189,9 +189,21 @@ pub enum CreateScheduleError {
         /// Its newest revision.
         current: u64,
     },
+    /// A schedule of this id with another key lives in the partition.
+    #[error("the id {id} is taken by a schedule with {}", key_in_words(key.as_ref()))]
+    OtherKey {
+        /// The id of both.
+        id: ScheduleId,
+        /// The other's key.
+        key: Option<OrderKey>,
+    },
     /// The partition or the log did not answer; the schedule may or may not exist.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+fn key_in_words(key: Option<&OrderKey>) -> String {
+    key.map_or_else(|| "no key".to_owned(), |key| format!("the key {key}"))
 }
 
 /// Why a schedule was not changed.

@@ -103,6 +103,13 @@ impl Gateway {
         let number = known.as_ref().map_or(0, |known| known.head.revision.number) + 1;
         if let Some(known) = known.filter(|known| known.head.revision.definition.is_some()) {
             let revision = &known.head.revision;
+            if !name.is_of(revision) {
+                let other = revision.definition.as_ref();
+                return Err(CreateScheduleError::OtherKey {
+                    id: name.id.clone(),
+                    key: other.and_then(|other| other.action.order_key.clone()),
+                });
+            }
             let is_same = revision.definition == change.definition;
             return match is_same && revision.paused == change.paused {
                 true => Ok(CreatedSchedule {
