@@ -27,8 +27,8 @@ pub struct Config {
     pub now: Clock,
     /// Whether tasks in the timetable can be found by id. Costs a small row for each.
     pub task_index: bool,
-    /// About how many outcomes are remembered, and as many successes in brief (for a day); the
-    /// oldest are forgotten first.
+    /// About how many outcomes are remembered, and beside them as many successes in brief (for a
+    /// day); the oldest of either are forgotten first.
     #[schemars(range(min = 0, max = i64::MAX))]
     pub history_rows_max: u64,
     /// Files of the database that are open at once, about; at least 24.

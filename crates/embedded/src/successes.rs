@@ -21,8 +21,10 @@ use row::{decode, encode};
 use crate::spaces::Spaces;
 use crate::writes::{Writes, pair};
 
-/// Entries of the tail before it becomes a run.
-const RUN_ENTRIES: usize = 32_768;
+/// Most entries of the tail before it becomes a run.
+const RUN_ENTRIES_MAX: usize = 32_768;
+/// Runs that what is remembered is made of, at least: whole runs are forgotten.
+const RUNS_MIN: u64 = 8;
 /// Entries in a row of a run: what one look-up reads.
 const ROW_ENTRIES: usize = 128;
 /// How long a success is remembered, unless too many follow it.
@@ -56,6 +58,14 @@ pub(crate) struct Successes {
     /// Oldest first.
     runs: VecDeque<Run>,
     entries_max: u64,
+    /// Entries of the tail before it becomes a run.
+    run_entries: usize,
+}
+
+/// How many entries make a run, of so many that are remembered.
+fn run_entries(entries_max: u64) -> usize {
+    let entries = usize::try_from(entries_max / RUNS_MIN).unwrap_or(usize::MAX);
+    entries.clamp(ROW_ENTRIES, RUN_ENTRIES_MAX)
 }
 
 #[derive(Clone, Copy)]
@@ -131,6 +141,7 @@ impl Successes {
                 tail_entries,
                 runs,
                 entries_max,
+                run_entries: run_entries(entries_max),
             },
             remembered,
         ))
@@ -174,7 +185,7 @@ impl Successes {
         view: &View,
         writes: &mut Writes,
     ) -> Option<Rolled> {
-        if self.tail_entries < RUN_ENTRIES {
+        if self.tail_entries < self.run_entries {
             return None;
         }
         let mut entries = view.lock().tail.clone();
@@ -221,8 +232,8 @@ impl Successes {
         now: Timestamp,
     ) -> Option<u64> {
         let oldest = *self.runs.front()?;
-        let too_many =
-            self.next - oldest.number > self.entries_max.saturating_add(RUN_ENTRIES as u64);
+        let behind_it = self.next - (oldest.number + oldest.entries);
+        let too_many = behind_it >= self.entries_max;
         if !too_many && now.millis_since(oldest.ended_at) < KEEP_MS {
             return None;
         }

@@ -142,6 +142,46 @@ async fn successes_are_forgotten_by_age_and_by_number() {
     assert_eq!(rows(folder.path(), "success_runs"), 0, "older than a day");
 }
 
+/// As many successes in brief as outcomes, and neither pushes the other out.
+#[tokio::test]
+async fn few_are_remembered_where_few_are_wanted() {
+    let (folder, clock) = (tempfile::tempdir().unwrap(), TestClock::at(1_000));
+    let few = || Config {
+        history_rows_max: 2_000,
+        ..clock.config(folder.path())
+    };
+    let store = EmbeddedStore::open(few()).unwrap();
+    store.open(P0, Epoch(1)).await.unwrap();
+    let at = Timestamp::from_millis(1_000);
+    let failing = vec![task("failing", "mail", "x".into())];
+    store.commit(tick(P0, Epoch(1), 1, failing)).await.unwrap();
+    let (_, success_of_it) = success(0, at);
+    let failure = Outcome {
+        kind: OutcomeKind::Dead,
+        ..success_of_it
+    };
+    let failing = TaskKey::of("default", "failing");
+    let delivery = store.poll(&queue("mail"), "workers", 1).await.unwrap();
+    let settlement = Settlement {
+        outcome: Some((failing, failure.clone())),
+        ..done(delivery[0].id)
+    };
+    let mail = queue("mail");
+    let settled = store.settle(&mail, "workers", vec![settlement]);
+    settled.await.unwrap();
+    for (number, first) in (2..).zip((0..10_000).step_by(500)) {
+        run(&store, number, first..first + 500, at).await;
+    }
+    assert_eq!(store.outcomes(failing).await.unwrap(), [failure.clone()]);
+    assert_known(&store, (8_000..10_000).step_by(101), at).await;
+    let known = listed(&store, 1_000).await.len();
+    assert!((2_000..=3_500).contains(&known), "{known}");
+    drop(store);
+    let store = EmbeddedStore::open(few()).unwrap();
+    assert_eq!(listed(&store, 1_000).await.len(), known);
+    assert_eq!(store.outcomes(failing).await.unwrap(), [failure]);
+}
+
 #[tokio::test]
 async fn a_retried_task_tells_its_failures_and_its_success_in_order() {
     let (folder, clock) = (tempfile::tempdir().unwrap(), TestClock::at(1_000));
