@@ -172,6 +172,16 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no room for the database.
+    #[error(
+        "could not open the database in {folder}: its disk is full ({source}); make room and start again"
+    )]
+    Full {
+        /// Which folder.
+        folder: PathBuf,
+        /// What did not fit.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The database failed.
     #[error(
         "could not open the database in {folder}; check its disk, or restore the folder from a copy"

@@ -104,6 +104,11 @@ impl EmbeddedStore {
         let folder = config.data_dir.clone();
         let spaces = Spaces::open(&folder.join(DATABASE), config).map_err(|error| match error {
             fjall::Error::Locked => OpenError::InUse { folder },
+            // A file may be missing because it could not be written.
+            full if Failure::of(&full, &folder).is_full => OpenError::Full {
+                folder,
+                source: Box::new(full),
+            },
             other => survey::culprit(&folder).unwrap_or(OpenError::Database {
                 folder,
                 source: Box::new(other),

@@ -73,3 +73,18 @@ fn an_import_into_a_full_store_says_where_to_go_on() {
         assert!(shown.contains("scheduled"), "{shown}");
     }
 }
+
+#[test]
+fn a_start_without_room_says_so_and_speaks_of_no_damage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut shell = std::process::Command::new("/bin/sh");
+    let line = "ulimit -f 8; exec \"$0\" dev --http 127.0.0.1:0 --data-dir data";
+    let ran = shell
+        .args(["-c", line])
+        .arg(program(folder.path()).get_program());
+    let ran = ran.current_dir(folder.path()).output().expect("a shell");
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("its disk is full"), "{stderr}");
+    assert!(!stderr.contains("damaged"), "{stderr}");
+}
