@@ -344,10 +344,10 @@ fn named(path: Option<String>, message: String, given: Option<String>) -> Unread
         .and_then(|rest| rest.split('`').next())
         .map(|name| joined(path.as_deref(), name));
     let field = named.clone().or(path);
-    let given = if named.is_some() {
-        field.clone()
-    } else {
-        given
+    let given = match &named {
+        Some(_) if message.starts_with("missing field") => None,
+        Some(name) => Some(name.clone()),
+        None => given,
     };
     let limit = expected(&message);
     let shown = field.as_deref().unwrap_or("body");

@@ -425,6 +425,7 @@ async fn errors_of_type_show_the_value_and_the_limit() {
     let whole = "a whole number";
     for (path, body, field, limit, given) in [
         (TASKS, r#"{"queue":5,"delay":1}"#, "queue", "a string", "5"),
+        (TASKS, r#"{"delay":1}"#, "queue", "required", "nothing"),
         (
             TASKS,
             r#"{"queue":"q","delay":1,"priority":"5"}"#,
