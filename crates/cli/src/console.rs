@@ -1,6 +1,8 @@
 //! Where a command reads and writes: the process's own streams, or a test's.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
+use std::path::Path;
 use std::time::SystemTime;
 
 use minutehand_model::Timestamp;
@@ -125,20 +127,11 @@ impl Console {
         std::mem::replace(&mut self.stdin, Box::new(io::empty()))
     }
 
-    /// Everything in a file, or in standard input for `-`.
-    pub(crate) fn read(&mut self, path: &std::path::Path) -> Result<Vec<u8>, Failure> {
-        let mut bytes = Vec::new();
-        let read = if path.as_os_str() == "-" {
-            self.take_stdin().read_to_end(&mut bytes).map(|_| ())
-        } else {
-            std::fs::File::open(path).and_then(|mut file| file.read_to_end(&mut bytes).map(|_| ()))
-        };
-        match read {
-            Ok(()) => Ok(bytes),
-            Err(error) => Err(Failure::new(
-                Exit::Failed,
-                format!("could not read {}: {error}", path.display()),
-            )),
+    /// Everything in a file, or in standard input for `-`, up to so many bytes.
+    pub(crate) fn read(&mut self, path: &Path, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+        match path.as_os_str() == "-" {
+            true => read_bounded(self.take_stdin(), path, bytes_max),
+            false => read_file(path, bytes_max),
         }
     }
 
@@ -173,6 +166,35 @@ fn write_failure(error: &io::Error) -> Failure {
             format!("could not write to standard output: {error}"),
         ),
     }
+/// Everything in a file, up to so many bytes: one may be a device that never ends.
+///
+/// # Errors
+/// A file that cannot be read, or is larger.
+pub fn read_file(path: &Path, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let file = File::open(path).map_err(|error| unread(path, &error))?;
+    read_bounded(file, path, bytes_max)
+}
+
+fn read_bounded(from: impl Read, path: &Path, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = from.take(bytes_max as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| unread(path, &error))?;
+    if bytes.len() > bytes_max {
+        return Err(Failure::refused(format!(
+            "{} is larger than {bytes_max} bytes, which is the most that is read of it",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+fn unread(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(
+        Exit::Failed,
+        format!("could not read {}: {error}", path.display()),
+    )
+}
+
 }
 
 fn system_now() -> Timestamp {

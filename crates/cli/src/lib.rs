@@ -23,7 +23,7 @@ pub use args::{
     Cli, ConfigShowArgs, ConfigVerb, DevArgs, ExplainArgs, LabArgs, PROFILES, Role, SchemaCommand,
     SchemaVerb, ServerArgs, SettingsArgs, Token, Verb, parse_from,
 };
-pub use console::Console;
+pub use console::{Console, read_file};
 pub use crontab::{
     CrontabFile, KnownBy, PlanError, Planned, PlannedFile, PlannedKind, QUEUE_DEFAULT, known_line,
     machine_zone, plan,

@@ -2,6 +2,8 @@
 
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 
+/// Largest crontab that is read, in bytes.
+pub const CRONTAB_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest payload of a task, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
 /// Most headers of a task.

@@ -99,7 +99,7 @@ impl Client {
         query: &[(&str, Option<String>)],
     ) -> Result<Answered, Failure> {
         let query = given(query);
-        let request = self.request(Method::GET, path).query(&query);
+        let request = self.request(Method::GET, path)?.query(&query);
         self.answer(request.timeout(self.timeout)).await
     }
 
@@ -110,7 +110,7 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<Answered, Failure> {
-        self.answer(self.request(method, path).json(body).timeout(self.timeout))
+        self.answer(self.request(method, path)?.json(body).timeout(self.timeout))
             .await
     }
 
@@ -123,7 +123,7 @@ impl Client {
         tag: &str,
     ) -> Result<Answered, Failure> {
         self.answer(
-            self.request(method, path)
+            self.request(method, path)?
                 .header(IF_MATCH, tag)
                 .json(body)
                 .timeout(self.timeout),
@@ -139,7 +139,7 @@ impl Client {
     ) -> Result<Answered, Failure> {
         let query = given(query);
         self.answer(
-            self.request(Method::DELETE, path)
+            self.request(Method::DELETE, path)?
                 .query(&query)
                 .timeout(self.timeout),
         )
@@ -152,7 +152,7 @@ impl Client {
         S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
     {
         let request = self
-            .request(Method::POST, path)
+            .request(Method::POST, path)?
             .header(CONTENT_TYPE, "application/x-ndjson")
             .body(reqwest::Body::wrap_stream(lines));
         let response = request
@@ -200,15 +200,16 @@ impl Client {
         .with_hint("the request may have been carried out")
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
+        refuse_other_places(path)?;
         let request = self
             .http
             .request(method, format!("{}{path}", self.base))
             .header(ACCEPT, "application/json");
-        match &self.authorization {
+        Ok(match &self.authorization {
             Some(value) => request.header(AUTHORIZATION, value.clone()),
             None => request,
-        }
+        })
     }
 
     async fn failed(&self, response: Response) -> Failure {
@@ -250,6 +251,17 @@ impl Client {
             .with_hint("is there a Minutehand server at that address?")
         })?;
         Ok(Answered { status, body, etag })
+    }
+}
+
+/// Refuses a name that a URL takes for another place: the request would be about something else.
+fn refuse_other_places(path: &str) -> Result<(), Failure> {
+    let path = path.split('?').next().unwrap_or_default();
+    match path.split('/').find(|name| [".", ".."].contains(name)) {
+        Some(name) => Err(Failure::refused(format!(
+            "{name:?} names another place in a path: nothing is called so; give a name other than . and .."
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minutehand_api::{Definition, Duration, Headers, Misfire, NewSchedule, NewTask, Payload, Text};
+use minutehand_model::limits::PAYLOAD_BYTES_MAX;
 use minutehand_model::{MisfireRule, ScheduleDefinition};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -31,7 +32,7 @@ impl<'a> Action<'a> {
     pub(crate) fn new(args: &'a ActionArgs, console: &mut Console) -> Result<Action<'a>, Failure> {
         let bytes = match (&args.payload, &args.payload_file) {
             (Some(text), _) => Some(text.clone().into_bytes()),
-            (None, Some(path)) => Some(console.read(path)?),
+            (None, Some(path)) => Some(console.read(path, PAYLOAD_BYTES_MAX)?),
             (None, None) => None,
         };
         let (payload, payload_base64) = match bytes.map(String::from_utf8) {

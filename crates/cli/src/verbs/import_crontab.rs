@@ -6,6 +6,7 @@ use minutehand_api::SchedulePage;
 use minutehand_api::routes::{SCHEDULE, SCHEDULES};
 use minutehand_calendar::{Cron, CronExpression, DstRule, Zone};
 use minutehand_crontab::Known;
+use minutehand_model::limits::CRONTAB_BYTES_MAX;
 use minutehand_model::{QueueName, RecurrenceSpec, ScheduleId, Timestamp};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -106,7 +107,7 @@ fn read(args: &ImportCrontabArgs, console: &mut Console) -> Result<Vec<CrontabFi
     args.files
         .iter()
         .map(|path| {
-            let bytes = console.read(path)?;
+            let bytes = console.read(path, CRONTAB_BYTES_MAX)?;
             Ok(CrontabFile {
                 path: path.to_string_lossy().into_owned(),
                 bytes,

@@ -116,6 +116,46 @@ async fn a_missing_queue_or_time_is_a_usage_error_and_nothing_is_sent() {
     assert!(server.requests().is_empty());
 }
 
+/// A device need not end.
+#[tokio::test]
+async fn an_endless_file_is_refused_and_nothing_is_sent() {
+    let server = Server::always(201, "{}");
+    for (words, limit) in [
+        (
+            &["task", "create", "-q", "q", "--in", "5m", "--payload-file"][..],
+            "262144",
+        ),
+        (&["import", "crontab", "--dry-run"], "16777216"),
+    ] {
+        let given = ["/dev/zero", "--server", &server.url];
+        let ran = run(&[words, &given].concat()).await;
+        let told = format!("error: /dev/zero is larger than {limit} bytes");
+        assert!(ran.stderr.starts_with(&told), "{ran:?}");
+        assert_eq!(ran.exit, Exit::Refused);
+    }
+    assert!(server.requests().is_empty());
+}
+
+/// A URL takes them for another place, whether its dots are escaped or not.
+#[tokio::test]
+async fn dots_are_refused_as_names_and_nothing_is_sent() {
+    let server = Server::always(200, "{}");
+    for words in [
+        &["task", "get", ".."][..],
+        &["task", "cancel", "."],
+        &["task", "get", "x", "--namespace", ".."],
+        &["schedule", "delete", ".."],
+        &["queue", "show", ".."],
+        &["queue", "dead-letters", ".."],
+    ] {
+        let ran = run(&[words, &["--server", &server.url]].concat()).await;
+        assert_eq!(ran.exit, Exit::Refused, "{words:?}: {ran:?}");
+        let told = ran.stderr.contains("names another place in a path");
+        assert!(told, "{words:?}: {}", ran.stderr);
+    }
+    assert!(server.requests().is_empty());
+}
+
 #[tokio::test]
 async fn get_cancel_and_reschedule_name_the_task() {
     let body = task(json!({ "id": "a/b", "queue": "q", "headers": { "x": "y" } })).to_string();

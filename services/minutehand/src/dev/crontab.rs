@@ -12,6 +12,7 @@ use minutehand_cli::{
     CrontabFile, DevArgs, Exit, Failure, KnownBy, PlanError, Planned, PlannedFile, PlannedKind,
     known_line, plan,
 };
+use minutehand_model::limits::CRONTAB_BYTES_MAX;
 use minutehand_model::{
     ActionTemplate, Namespace, Origin, QueueName, Revision, ScheduleId, Task, TaskId, Timestamp,
 };
@@ -35,12 +36,7 @@ const PAGE_SCHEDULES: usize = 1_000;
 pub(super) fn read(args: &DevArgs) -> Result<Vec<PlannedFile>, Failure> {
     let mut files = Vec::new();
     for path in &args.crontab {
-        let bytes = std::fs::read(path).map_err(|error| {
-            Failure::new(
-                Exit::Failed,
-                format!("could not read the crontab {}: {error}", path.display()),
-            )
-        })?;
+        let bytes = minutehand_cli::read_file(path, CRONTAB_BYTES_MAX)?;
         files.push(CrontabFile {
             path: path.display().to_string(),
             bytes,
