@@ -113,7 +113,7 @@ fn ended(audit: &Audit) -> Result<(), Failure> {
 }
 
 const AWAITED: &str = "a minute is closed some seconds after it is over, later while a backlog is caught up with; see `partition list`";
-const NOT_AWAITED: &str = "the minute was given up because too many were open, the ledger was off, or it is older than 35 days; the history tells what ran";
+const NOT_AWAITED: &str = "the minute lies before the first whole one after the first start, it was given up because too many were open, the ledger was off, or it is older than 35 days; the history tells what ran";
 
 /// Whether a row may still come: one owner at least has not closed a minute that has none.
 fn is_awaited(minute: &str, partitions: &[PartitionAudit]) -> bool {

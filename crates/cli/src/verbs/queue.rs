@@ -175,7 +175,13 @@ async fn change(
         return console.json(&answer.body);
     }
     let queue: Queue = answer.read()?;
-    console.line(&standing(&queue, console.now()))
+    match verb {
+        QueueVerb::Delete { name, .. } => {
+            let waiting = queue.waiting;
+            console.line(&format!("deleted {name}, {waiting} waiting are cancelled"))
+        }
+        _ => console.line(&standing(&queue, console.now())),
+    }
 }
 
 /// What is said of how much a queue hands out.

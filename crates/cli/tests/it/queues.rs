@@ -126,9 +126,9 @@ async fn what_is_said_of_a_queue_is_sent_and_told() {
         let sent = requests.last().unwrap();
         assert_eq!((sent.line.as_str(), sent.json()), (line, body));
     }
-    run(&["queue", "delete", "mail", "--yes", "--server", &server.url])
-        .await
-        .ok();
+    let deleted = run(&["queue", "delete", "mail", "--yes", "--server", &server.url]).await;
+    let deleted = deleted.ok().stdout;
+    assert!(deleted.starts_with("deleted mail, "), "{deleted}");
     assert_eq!(
         server.requests().last().unwrap().line,
         "DELETE /v1/queues/mail"
@@ -364,6 +364,9 @@ async fn an_audit_says_of_a_minute_that_no_row_will_come() {
         let ran = run(&[&words_said[..], &["--server", &server.url]].concat()).await;
         assert_eq!(ran.exit, Exit::Unreachable);
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
+        let is_given_up = words.ends_with("gets none");
+        let has_reason = ran.stderr.contains("before the first whole one after the first start");
+        assert_eq!(has_reason, is_given_up, "{}", ran.stderr);
     }
 }
 
