@@ -64,6 +64,15 @@ impl Console {
         written.map_err(|error| write_failure(&error))
     }
 
+    /// Prints help or the version, in colour where a person may want it.
+    pub(crate) fn help(&mut self, text: &clap::builder::StyledStr) -> Result<(), Failure> {
+        let written = match self.stdout_is_terminal && self.colour {
+            true => write!(self.stdout, "{}", text.ansi()),
+            false => write!(self.stdout, "{text}"),
+        };
+        written.map_err(|error| write_failure(&error))
+    }
+
     /// Prints a value as one line of JSON.
     pub fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value).map_err(|error| {
@@ -157,15 +166,6 @@ impl Console {
     }
 }
 
-/// Whoever reads standard output has gone: end quietly, as other programs do.
-fn write_failure(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::silent(Exit::Failed),
-        _ => Failure::new(
-            Exit::Failed,
-            format!("could not write to standard output: {error}"),
-        ),
-    }
 /// Everything in a file, up to so many bytes: one may be a device that never ends.
 ///
 /// # Errors
@@ -195,6 +195,15 @@ fn unread(path: &Path, error: &io::Error) -> Failure {
     )
 }
 
+/// Whoever reads standard output has gone: end quietly, as other programs do.
+fn write_failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::silent(Exit::Failed),
+        _ => Failure::new(
+            Exit::Failed,
+            format!("could not write to standard output: {error}"),
+        ),
+    }
 }
 
 fn system_now() -> Timestamp {

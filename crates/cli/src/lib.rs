@@ -9,6 +9,8 @@
 //! output carries JSON only: one object, or one per line. The exit code tells scripts what
 //! happened, see [`Exit`].
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod client;
 mod console;

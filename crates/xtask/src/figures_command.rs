@@ -1,5 +1,7 @@
 //! `cargo xtask house --figures`.
 
+use std::io::{self, Write};
+
 use crate::figures::{HouseFigure, measure};
 use crate::{Tree, Workspace, root};
 
@@ -8,13 +10,19 @@ use crate::{Tree, Workspace, root};
 /// # Errors
 /// In words, when something could not be looked at.
 pub fn print_figures(json: bool) -> Result<(), String> {
-    for figure in figures()? {
+    let figures = figures()?;
+    write_figures(&figures, json, &mut std::io::stdout().lock())
+        .map_err(|error| format!("could not write to standard output: {error}"))
+}
+
+fn write_figures(figures: &[HouseFigure], json: bool, out: &mut dyn Write) -> io::Result<()> {
+    for figure in figures {
         match json {
-            true => println!("{}", figure.as_json()),
-            false => println!("{figure}"),
+            true => writeln!(out, "{}", figure.as_json())?,
+            false => writeln!(out, "{figure}")?,
         }
     }
-    Ok(())
+    out.flush()
 }
 
 fn figures() -> Result<Vec<HouseFigure>, String> {

@@ -1,10 +1,11 @@
 //! `minutehand-lab load`: a load on an installation.
 
 use std::error::Error;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
+use minutehand_cli::{Console, Exit};
 use minutehand_loadtest::load::{
     BUILT_IN, HttpTarget, LoadOptions, LoadReport, Progress, Scenario, ScenarioError, Search,
     Target, Tried, Watched, compare, page, run as endure, search,
@@ -17,24 +18,43 @@ use crate::args::{LoadArgs, LoadVerb, Via};
 const FAILED: u8 = 2;
 
 /// Runs a load, or shows reports.
-pub(crate) fn run(args: &LoadArgs, json: bool) -> ExitCode {
-    ended(match &args.verb {
-        Some(LoadVerb::Compare { before, after }) => show_compared(before, after, json),
-        Some(LoadVerb::List) => list(json),
-        None => load(args, json),
-    })
+pub(crate) fn run(args: &LoadArgs, json: bool, console: &mut Console) -> ExitCode {
+    let result = match &args.verb {
+        Some(LoadVerb::Compare { before, after }) => show_compared(before, after, json, console),
+        Some(LoadVerb::List) => list(json, console),
+        None => load(args, json, console),
+    };
+    ended(result, json, console)
 }
 
-/// The exit code of a run.
-pub(crate) fn ended(ended: Result<bool, Failure>) -> ExitCode {
-    match ended {
+/// The exit code of a run, which is no success when what it printed could not be written.
+pub(crate) fn ended(result: Result<bool, Failure>, json: bool, console: &mut Console) -> ExitCode {
+    let written = result.and_then(|is_kept| Ok(console.flush().map(|()| is_kept)?));
+    match written {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("minutehand-lab: {}", with_causes(&*error));
+            console.failure(&failed(&*error), json);
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// The run itself failed, as a problem; nothing is said of a reader that has gone.
+fn failed(error: &(dyn Error + 'static)) -> minutehand_cli::Failure {
+    let problem = serde_json::json!({
+        "type": "urn:minutehand:problem:failed",
+        "title": "The run itself failed",
+    });
+    minutehand_cli::Failure {
+        problem: Some(problem),
+        ..minutehand_cli::Failure::new(Exit::Usage, with_causes(error))
+    }
+}
+
+/// Tells of a run on standard error, whether anybody can read it or not.
+pub(crate) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
@@ -49,40 +69,53 @@ fn with_causes(error: &(dyn Error + 'static)) -> String {
     words
 }
 
-fn list(json: bool) -> Result<bool, Failure> {
+fn list(json: bool, console: &mut Console) -> Result<bool, Failure> {
     for (name, text) in BUILT_IN {
         let about = Scenario::parse(text)?.about;
         match json {
-            true => println!("{}", serde_json::json!({ "name": name, "about": about })),
-            false => println!("{name:<16} {about}"),
+            true => console.json(&serde_json::json!({ "name": name, "about": about }))?,
+            false => console.line(&format!("{name:<16} {about}"))?,
         }
     }
     Ok(true)
 }
 
-fn load(args: &LoadArgs, json: bool) -> Result<bool, Failure> {
+fn load(args: &LoadArgs, json: bool, console: &mut Console) -> Result<bool, Failure> {
     let options = options(args)?;
-    let mut tell = |progress: &Progress| eprintln!("{}", progress_line(progress));
+    let mut told = |progress: &Progress| tell(&progress_line(progress));
     if args.search {
         let wanted = Search {
             p99_ms_max: args.p99_max as f64,
             ..Search::default()
         };
-        let mut tried = |tried: &Tried| match json {
-            true => println!("{}", serde_json::json!({ "tried": tried })),
-            false => println!("{}", tried_line(tried)),
+        // What cannot be written now cannot be later, either: the end says so.
+        let mut written = Ok(());
+        let mut tried = |tried: &Tried| {
+            let shown = match json {
+                true => console.json(&serde_json::json!({ "tried": tried })),
+                false => console.line(&tried_line(tried)),
+            };
+            let shown = shown.and_then(|()| console.flush());
+            written = std::mem::replace(&mut written, Ok(())).and(shown);
         };
-        let Some(report) = search(&options, &wanted, &mut tell, &mut tried)? else {
-            eprintln!("not even the lowest rate was sustained");
+        let report = search(&options, &wanted, &mut told, &mut tried)?;
+        written?;
+        let Some(report) = report else {
+            tell("not even the lowest rate was sustained");
             return Ok(false);
         };
-        return show(args, &report, json);
+        return show(args, &report, json, console);
     }
-    show(args, &endure(&options, &mut tell)?, json)
+    show(args, &endure(&options, &mut told)?, json, console)
 }
 
-fn show(args: &LoadArgs, report: &LoadReport, json: bool) -> Result<bool, Failure> {
-    show_report(args.report.as_deref(), report, json)
+fn show(
+    args: &LoadArgs,
+    report: &LoadReport,
+    json: bool,
+    console: &mut Console,
+) -> Result<bool, Failure> {
+    show_report(args.report.as_deref(), report, json, console)
 }
 
 /// Prints a report, and writes its page where one is wanted; whether every promise was kept.
@@ -90,21 +123,22 @@ pub(crate) fn show_report(
     path: Option<&Path>,
     report: &LoadReport,
     json: bool,
+    console: &mut Console,
 ) -> Result<bool, Failure> {
     if let Some(path) = path {
         std::fs::write(path, page(report))
             .map_err(|error| format!("could not write {}: {error}", path.display()))?;
     }
     match json {
-        true => println!("{}", serde_json::to_string(report)?),
+        true => console.json(report)?,
         false => {
             for (figure, unit, value) in report.figures() {
-                println!("{figure:<36} {value:>14.1} {unit}");
+                console.line(&format!("{figure:<36} {value:>14.1} {unit}"))?;
             }
         }
     }
     for violation in &report.violations {
-        eprintln!("{violation}");
+        tell(violation);
     }
     Ok(report.is_kept)
 }
@@ -271,24 +305,29 @@ fn tried_line(tried: &Tried) -> String {
     )
 }
 
-fn show_compared(before: &Path, after: &Path, json: bool) -> Result<bool, Failure> {
+fn show_compared(
+    before: &Path,
+    after: &Path,
+    json: bool,
+    console: &mut Console,
+) -> Result<bool, Failure> {
     let compared = compare(&read(before)?, &read(after)?);
     for one in &compared {
         if json {
-            println!("{}", serde_json::to_string(one)?);
+            console.json(one)?;
             continue;
         }
         let told = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
         let change = one
             .change
             .map_or(String::new(), |part| format!("{:+.1} %", part * 100.0));
-        println!(
+        console.line(&format!(
             "{:<36} {:>14} {:>14} {:<10} {change}",
             one.figure,
             told(one.before),
             told(one.after),
             one.unit
-        );
+        ))?;
     }
     Ok(true)
 }

@@ -3,6 +3,8 @@
 //! Nothing of it is part of the product: the program `minutehand` links neither the simulator nor
 //! the load tests.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod bench;
 mod load;
@@ -44,13 +46,13 @@ fn main() -> ExitCode {
         Verb::Sim(args) => sim::run(&args, cli.json, &mut console),
         Verb::Bench(args) => bench::run(args, cli.json, &mut console),
         Verb::Child(args) => bench::child(&args),
-        Verb::Load(args) => return load::run(&args, cli.json),
+        Verb::Load(args) => return load::run(&args, cli.json, &mut console),
         #[cfg(feature = "cluster")]
-        Verb::Torture(args) => return torture::run(args, cli.json),
+        Verb::Torture(args) => return torture::run(args, cli.json, &mut console),
         #[cfg(feature = "cluster")]
-        Verb::Scheduler => return torture::scheduler(),
+        Verb::Scheduler => return torture::scheduler(&mut console),
         #[cfg(feature = "cluster")]
-        Verb::Rig(args) => return rig::run(&args, cli.json),
+        Verb::Rig(args) => return rig::run(&args, cli.json, &mut console),
         #[cfg(not(feature = "cluster"))]
         Verb::Torture(_) | Verb::Scheduler | Verb::Rig(_) => Err(rebuild::with_cluster()),
     };

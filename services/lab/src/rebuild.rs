@@ -30,7 +30,7 @@ pub(crate) fn with_cluster() -> Failure {
             words.join(" ")
         ));
     };
-    eprintln!("{needed}: building it with --features cluster");
+    crate::load::tell(&format!("{needed}: building it with --features cluster"));
     let error = Command::new(cargo).args(WORDS).args(words).exec();
     Failure::new(
         Exit::Failed,

@@ -3,18 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use minutehand_cli::Console;
 use minutehand_loadtest::load::Scenario;
 use minutehand_loadtest::rig::{RigOptions, run as carry_out};
 
 use crate::args::{LoadWords, RigArgs, Via};
-use crate::load::{Failure, ended, show_report};
+use crate::load::{Failure, ended, show_report, tell};
 
 /// Runs a load on a rig of its own.
-pub(crate) fn run(args: &RigArgs, json: bool) -> ExitCode {
-    ended(rig(args, json))
+pub(crate) fn run(args: &RigArgs, json: bool, console: &mut Console) -> ExitCode {
+    let result = rig(args, json, console);
+    ended(result, json, console)
 }
 
-fn rig(args: &RigArgs, json: bool) -> Result<bool, Failure> {
+fn rig(args: &RigArgs, json: bool, console: &mut Console) -> Result<bool, Failure> {
     let lab = std::env::current_exe()?;
     let program = match &args.program {
         Some(path) => path.clone(),
@@ -48,8 +50,8 @@ fn rig(args: &RigArgs, json: bool) -> Result<bool, Failure> {
         scenario,
         load: words(&args.load)?,
     };
-    let report = carry_out(options, &mut |words| eprintln!("rig: {words}"))?;
-    show_report(args.load.report.as_deref(), &report, json)
+    let report = carry_out(options, &mut |words| tell(&format!("rig: {words}")))?;
+    show_report(args.load.report.as_deref(), &report, json, console)
 }
 
 /// What the load is told.

@@ -4,35 +4,31 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use minutehand_cli::Console;
 use minutehand_loadtest::torture::{
     Failure, Kind, Options, SchedulerProgram, run as endure, scheduler,
 };
 
 use crate::args::{Faults, SchedulerArgs, TortureArgs};
-
-/// The run itself failed.
-const FAILED: u8 = 2;
+use crate::load::{ended, tell};
 
 /// Runs schedulers under load and faults and audits them.
-pub(crate) fn run(args: TortureArgs, json: bool) -> ExitCode {
+pub(crate) fn run(args: TortureArgs, json: bool, console: &mut Console) -> ExitCode {
     say_to_stderr(QUIET_CLIENTS);
-    match torture(args, json) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => failed(&*error),
-    }
+    let result = torture(args, json, console);
+    ended(result, json, console)
 }
 
 /// The plain scheduler, as a process of its own.
-pub(crate) fn scheduler() -> ExitCode {
+pub(crate) fn scheduler(console: &mut Console) -> ExitCode {
     say_to_stderr("info,scylla=warn");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    let ended = runtime
+    let result = runtime
         .map_err(Failure::from)
         .and_then(|runtime| runtime.block_on(scheduler::run()));
-    ended.map_or_else(|error| failed(&*error), |()| ExitCode::SUCCESS)
+    ended(result.map(|()| true), false, console)
 }
 
 /// That connections break is what a torture is about: the rig's own clients need not say so.
@@ -46,10 +42,11 @@ pub(crate) fn say_to_stderr(filter: &str) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        .log_internal_errors(false)
         .init();
 }
 
-fn torture(args: TortureArgs, json: bool) -> Result<bool, Failure> {
+fn torture(args: TortureArgs, json: bool, console: &mut Console) -> Result<bool, Failure> {
     let seed = seed(&args.schedulers)?;
     let folder = folder(args.folder.as_deref(), seed)?;
     let length_ms = (args.schedulers.minutes * 60_000.0) as i64;
@@ -62,9 +59,9 @@ fn torture(args: TortureArgs, json: bool) -> Result<bool, Failure> {
         kinds: kinds(args.faults).to_vec(),
         ..Options::new(seed, length_ms, folder, program(&args.schedulers)?)
     })?;
-    eprint!("{}", outcome.text());
+    tell(outcome.text().trim_end());
     if json {
-        println!("{}", outcome.json());
+        console.json(&outcome.json())?;
     }
     Ok(outcome.is_ok())
 }
@@ -109,9 +106,4 @@ const fn kinds(faults: Faults) -> &'static [Kind] {
         Faults::Disks => Kind::OF_DISKS,
         Faults::None => &[],
     }
-}
-
-fn failed(error: &(dyn std::error::Error + 'static)) -> ExitCode {
-    eprintln!("minutehand-lab: {}", minutehand_testkit::with_causes(error));
-    ExitCode::from(FAILED)
 }

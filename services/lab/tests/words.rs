@@ -1,6 +1,7 @@
 //! What the laboratory understands, from outside.
 
-use std::process::{Command, Output};
+use std::fs::File;
+use std::process::{Command, Output, Stdio};
 
 fn run(line: &str) -> Output {
     let mut lab = Command::new(env!("CARGO_BIN_EXE_minutehand-lab"));
@@ -44,6 +45,48 @@ fn unknown_words_are_refused() {
     ] {
         assert_eq!(run(line).status.code(), Some(2), "{line}");
     }
+}
+
+#[test]
+fn what_cannot_be_written_is_no_success() {
+    for line in [
+        "--help",
+        "load --help",
+        "load list",
+        "load list --json",
+        "bench",
+        "bench simulator --seconds 1 --json",
+        "sim --break list",
+        "sim --seeds 1 --json",
+    ] {
+        let full = File::options().write(true).open("/dev/full").expect("full");
+        let (reader, nobody_reads) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        for (stdout, says) in [
+            (Stdio::from(full), "No space left"),
+            (nobody_reads.into(), ""),
+        ] {
+            let mut lab = Command::new(env!("CARGO_BIN_EXE_minutehand-lab"));
+            let words = lab.args(line.split_whitespace()).stdout(stdout);
+            let ran = words.stderr(Stdio::piped()).output().expect("it runs");
+            let stderr = String::from_utf8(ran.stderr).expect("text");
+            // A load's 1 says that a promise was broken.
+            let code = if line.starts_with("load list") { 2 } else { 1 };
+            assert_eq!(ran.status.code(), Some(code), "{line}: {stderr}");
+            assert!(stderr.contains(says), "{line}: {stderr}");
+            assert_eq!(stderr.is_empty(), says.is_empty(), "{line}: {stderr}");
+        }
+    }
+}
+
+#[test]
+fn a_load_that_fails_is_a_problem_in_json() {
+    let ran = run("load --scenario nothing --json");
+    assert_eq!(ran.status.code(), Some(2));
+    let problem: serde_json::Value = serde_json::from_slice(&ran.stdout).expect("an object");
+    assert_eq!(problem["type"], "urn:minutehand:problem:failed");
+    let detail = problem["detail"].as_str().expect("text");
+    assert!(detail.contains("nothing"), "{detail}");
 }
 
 #[test]

@@ -54,7 +54,7 @@ impl Commands for Service {
         loaded
             .warnings
             .iter()
-            .for_each(|warning| eprintln!("warning: {warning}"));
+            .for_each(|warning| crate::say::error(&format!("warning: {warning}")));
         Ok(loaded.shown)
     }
 }

@@ -24,9 +24,9 @@ pub(crate) fn become_it(words: &[OsString]) -> Failure {
         return Failure::new(Exit::Failed, moved)
             .with_hint(format!("cargo run --release --package {PROGRAM} -- {line}"));
     };
-    eprintln!(
+    crate::say::error(&format!(
         "`minutehand {line}` is `{PROGRAM} {line}` now; the old words go with the next release"
-    );
+    ));
     let error = Command::new(&path).args(words).exec();
     Failure::new(
         Exit::Failed,

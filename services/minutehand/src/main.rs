@@ -4,6 +4,8 @@
 //! a cluster's roles (feature `cluster`) and the settings behind `config show`. Simulator and
 //! benchmarks are the program `minutehand-lab`.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 #[cfg(feature = "cluster")]
 mod cluster;
 mod commands;
@@ -16,6 +18,7 @@ mod observer;
 mod output;
 mod permission;
 mod process_standing;
+mod say;
 mod service_manager;
 mod settings;
 mod signals;
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("minutehand: could not start: {error}");
+            say::error(&format!("minutehand: could not start: {error}"));
             return ExitCode::FAILURE;
         }
     };

@@ -82,7 +82,7 @@ async fn ask_to_stop(
             _ = terminate.recv() => ends[1],
         };
         if stop.send_replace(true) {
-            eprintln!("stopped at once, by a second signal");
+            crate::say::error("stopped at once, by a second signal");
             std::process::exit(EXIT_BY_SIGNAL + came.as_raw_value());
         }
         service_manager::stopping();

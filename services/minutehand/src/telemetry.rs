@@ -33,6 +33,8 @@ pub(crate) fn start_logs(loaded: &Loaded<Settings>) -> Result<(), Failure> {
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would say so on standard error, which is what could not be written, and panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     let started = match format {
         LogFormat::Text => lines.try_init(),

@@ -15,6 +15,8 @@ mod task;
 mod task_import;
 mod time_cells;
 
+use clap::error::ErrorKind;
+
 use crate::args::{Cli, ConfigVerb, ImportVerb, Role, TaskVerb, Verb};
 use crate::console::Console;
 use crate::exit::{Exit, Failure};
@@ -34,8 +36,8 @@ pub fn usage_error(
     console: &mut Console,
 ) -> Exit {
     if !error.use_stderr() {
-        let _ = error.print();
-        return Exit::Ok;
+        let shown = console.help(&error.render());
+        return ended(shown, false, console);
     }
     let text = error.render().to_string();
     let text = text.trim_end();
@@ -43,23 +45,38 @@ pub fn usage_error(
     if words
         .iter()
         .take_while(|word| *word != "--")
-        .any(|word| word == "--json")
+        .any(|word| word == "--json" || word.as_encoded_bytes().starts_with(b"--json="))
     {
-        let message = text.lines().next().unwrap_or_default();
-        let failure = Failure::new(
-            Exit::Usage,
-            message.strip_prefix("error: ").unwrap_or(message),
-        );
+        let failure = Failure::new(Exit::Usage, in_one_line(error, text));
         let _ = console.json(&failure.as_problem());
         let _ = console.flush();
     }
     Exit::Usage
 }
 
+/// What is wrong with a command line, without the help around it: its first paragraph.
+fn in_one_line(error: &clap::Error, text: &str) -> String {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    ) {
+        return "a verb is missing; --help lists them".to_owned();
+    }
+    let lines = text.lines().take_while(|line| !line.trim().is_empty());
+    let words: Vec<&str> = lines.map(str::trim).collect();
+    let words = words.join(" ");
+    words.strip_prefix("error: ").unwrap_or(&words).to_owned()
+}
+
 /// Carries a command line out on the given streams.
 pub async fn run_on(cli: Cli, commands: &dyn Commands, console: &mut Console) -> Exit {
     let json = cli.json;
     let result = carry_out(cli, commands, console).await;
+    ended(result, json, console)
+}
+
+/// How the program ends: not well when what it printed could not be written.
+fn ended(result: Result<(), Failure>, json: bool, console: &mut Console) -> Exit {
     match result.and_then(|()| console.flush()) {
         Ok(()) => Exit::Ok,
         Err(failure) => {

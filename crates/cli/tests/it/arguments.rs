@@ -242,6 +242,25 @@ fn usage_errors_are_problems_too() {
         "{detail}"
     );
     assert!(stderr.contains("is negative"), "{stderr}");
+    for (line, detail) in [
+        (
+            "minutehand --json task get",
+            "the following required arguments were not provided: <ID>",
+        ),
+        (
+            "minutehand schedule --json",
+            "a verb is missing; --help lists them",
+        ),
+        ("minutehand --json tusk", "unrecognized subcommand 'tusk'"),
+        (
+            "minutehand --json=yes queue list",
+            "unexpected value 'yes' for '--json' found; no more were expected",
+        ),
+    ] {
+        let (exit, stdout, _) = told(line);
+        let problem: serde_json::Value = serde_json::from_str(&stdout).expect("one line of JSON");
+        assert_eq!((exit, &problem["detail"]), (Exit::Usage, &detail.into()));
+    }
     let (exit, stdout, stderr) = told("minutehand tusk");
     assert_eq!((exit, stdout.as_str()), (Exit::Usage, ""));
     assert!(stderr.contains("tusk"), "{stderr}");

@@ -33,10 +33,9 @@ pub(crate) fn run(args: BenchArgs, json: bool, console: &mut Console) -> Result<
     if benches.iter().any(|bench| bench.needs_servers()) {
         return Err(crate::rebuild::with_cluster());
     }
-    let mut show = |figure: Figure| match json {
-        true => println!("{}", figure.as_json()),
-        false => println!("{figure}"),
-    };
+    let mut shown = Ok(());
+    let mut show =
+        |figure: Figure| shown = shown.clone().and_then(|()| print(console, &figure, json));
     for bench in &benches {
         if let Run::Here(here) = bench.run {
             here::run(here, &args, &mut show)?;
@@ -44,7 +43,16 @@ pub(crate) fn run(args: BenchArgs, json: bool, console: &mut Console) -> Result<
     }
     #[cfg(feature = "cluster")]
     cluster::run(&benches, &args, &mut show)?;
-    Ok(())
+    shown
+}
+
+/// Prints a figure at once: what follows takes its time.
+fn print(console: &mut Console, figure: &Figure, json: bool) -> Result<(), Failure> {
+    match json {
+        true => console.json(&figure.as_json())?,
+        false => console.line(&figure.to_string())?,
+    }
+    console.flush()
 }
 
 /// Runs an asynchronous measurement to its end.

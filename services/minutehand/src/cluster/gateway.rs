@@ -85,7 +85,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         ("metrics", format!("{url}/metrics")),
         ("region", format!("{region}, {partitions} partitions")),
     ];
-    println!("{}", greeting("gateway", &facts));
+    crate::say::greeting(&greeting("gateway", &facts));
     service_manager::ready();
     let mut directory_failed = directory.failed();
     let mut reason = None;

@@ -49,6 +49,6 @@ fn told(args: &SettingsArgs) -> Result<Settings, Failure> {
     loaded
         .warnings
         .iter()
-        .for_each(|warning| eprintln!("warning: {warning}"));
+        .for_each(|warning| crate::say::error(&format!("warning: {warning}")));
     Ok(loaded.settings)
 }

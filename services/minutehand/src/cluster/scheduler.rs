@@ -68,7 +68,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 
     let standing = Standing::of(&owners, &coordinator, troubles);
     open(&process, owners, tokens, standing);
-    println!("{}", ready(&process, &member, settings, &at));
+    crate::say::greeting(&ready(&process, &member, settings, &at));
     service_manager::ready();
 
     let mut coordinator_failed = coordinator.failed();

@@ -59,7 +59,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 
     let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
     open(&process, tokens, troubles);
-    println!("{}", ready(&process, settings, queues));
+    crate::say::greeting(&ready(&process, settings, queues));
     service_manager::ready();
     let by_itself = tokio::select! {
         () = &mut stop_asked => None,

@@ -49,7 +49,7 @@ pub(super) fn read(args: &DevArgs) -> Result<Vec<PlannedFile>, Failure> {
     let mut planned = planned.map_err(|error| not_planned(&error))?;
     for file in &mut planned {
         for error in &file.refused {
-            eprintln!("{}: {error}", file.path);
+            crate::say::error(&format!("{}: {error}", file.path));
         }
     }
     Ok(planned)

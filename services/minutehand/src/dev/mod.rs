@@ -26,6 +26,7 @@ use crate::descriptors::Descriptors;
 use crate::executors::Executors;
 use crate::observer::watch_leases;
 use crate::permission::CommandPermission;
+use crate::say;
 use crate::service_manager;
 use crate::settings::{self, Mode};
 use crate::signals::{Signals, unless, until_true};
@@ -84,7 +85,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
         let (at, now) = (AtStart::Now, SystemClock.now());
         let followed = changes.apply(gateway, crontabs, at, now).await?;
         let schedules = (!args.crontab.is_empty()).then_some(followed.schedules);
-        println!("{}", greeting::greeting(http, is_tls, &data_dir, schedules));
+        say::greeting(&greeting::greeting(http, is_tls, &data_dir, schedules));
         service_manager::ready();
         Ok::<(), Failure>(())
     });
