@@ -26,6 +26,7 @@ mod lookup;
 mod networks;
 mod request;
 mod sign;
+mod warm;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,7 @@ use self::gone::Gone;
 use self::lookup::{Lookup, SystemLookup};
 use self::request::{Target, headers_for};
 use self::sign::Secret;
+use self::warm::{IDLE_PER_HOST_MAX, IDLE_TIME_MAX, Warm};
 use crate::attempt::run_timeout_ms;
 use crate::handler::{Handler, Verdict};
 use crate::run::Run;
@@ -57,11 +59,6 @@ pub use self::endpoints::{EndpointsError, EntryError};
 pub use self::networks::{Network, NetworkError};
 pub use self::request::URL_HEADER;
 pub use self::sign::SecretError;
-
-/// Connections that are kept for the next request to the same host, and for how long: they are
-/// descriptors that do nothing.
-const IDLE_PER_HOST_MAX: usize = 32;
-const IDLE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How webhooks are sent.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -90,6 +87,9 @@ pub struct WebhookConfig {
     /// Most bytes of an answer that are read before the connection is closed. 64 KiB by default.
     #[serde(skip)]
     pub response_bytes_max: usize,
+    /// Most connections that are kept for the next request, over all hosts. 256 by default.
+    #[serde(skip)]
+    pub idle_connections_max: usize,
     /// The ports that may be reached.
     #[schemars(inner(range(min = 1, max = 65_535)))]
     pub ports: Vec<u16>,
@@ -122,6 +122,7 @@ impl Default for WebhookConfig {
             timeout_ms: 30_000,
             timeout_ms_max: 3_600_000,
             response_bytes_max: 64 * 1024,
+            idle_connections_max: 256,
             ports: vec![80, 443],
             allow_cidrs: Vec::new(),
             endpoints_file: None,
@@ -196,6 +197,9 @@ pub enum WebhookConfigError {
 /// Posts executions to URLs.
 pub struct WebhookExecutor {
     client: Client,
+    /// Keeps no connections.
+    cold_client: Client,
+    warm: Warm,
     config: WebhookConfig,
     secrets: Vec<Secret>,
     reach: Reach,
@@ -234,25 +238,31 @@ impl WebhookExecutor {
             Target::parse(url, &reach, &config.ports, &endpoints)
                 .map_err(|reason| WebhookConfigError::Url { reason })?;
         }
-        let client = minutehand_caller::builder()
-            .no_proxy()
-            .redirect(Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
-            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
-            .pool_idle_timeout(IDLE_TIME_MAX)
-            .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")))
-            .tls_certs_merge(authorities(config.ca_file.as_deref())?)
-            .dns_resolver(BoundedResolver::new(
-                lookup,
-                reach.clone(),
-                Arc::clone(&endpoints),
-            ))
-            .build()
-            .map_err(WebhookConfigError::Tls)?;
+        let resolver = Arc::new(BoundedResolver::new(
+            lookup,
+            reach.clone(),
+            Arc::clone(&endpoints),
+        ));
+        let authorities = authorities(config.ca_file.as_deref())?;
+        let client = |idle_per_host_max| {
+            minutehand_caller::builder()
+                .no_proxy()
+                .redirect(Policy::none())
+                .referer(false)
+                .retry(reqwest::retry::never())
+                .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+                .pool_max_idle_per_host(idle_per_host_max)
+                .pool_idle_timeout(IDLE_TIME_MAX)
+                .user_agent(concat!("minutehand/", env!("CARGO_PKG_VERSION")))
+                .tls_certs_merge(authorities.clone())
+                .dns_resolver(Arc::clone(&resolver))
+                .build()
+                .map_err(WebhookConfigError::Tls)
+        };
         Ok(WebhookExecutor {
-            client,
+            client: client(IDLE_PER_HOST_MAX)?,
+            cold_client: client(0)?,
+            warm: Warm::new(config.idle_connections_max),
             secrets: config.secrets()?,
             config,
             reach,
@@ -293,8 +303,13 @@ impl WebhookExecutor {
             Ok(timeout_ms) => timeout_ms.min(self.config.timeout_ms_max),
             Err(reason) => return Verdict::discard(reason),
         };
-        let request = self
-            .client
+        let host = target.url.origin().ascii_serialization();
+        let warm = self.warm.begin(&host);
+        let client = match warm {
+            Some(_) => &self.client,
+            None => &self.cold_client,
+        };
+        let request = client
             .post(target.url.clone())
             .headers(headers)
             .timeout(duration_ms(timeout_ms));
