@@ -21,6 +21,8 @@ const LIMIT_MIN: usize = 128;
 const OWN: usize = 32;
 /// Most that the store makes use of.
 const STORE_MAX: usize = 1_024;
+/// Most connections to webhooks that are kept for the next request.
+const IDLE_MAX: usize = 256;
 /// What a run may hold at its worst: a command is given three pipes, with both their ends while it
 /// is started.
 const PER_RUN: usize = 8;
@@ -85,9 +87,14 @@ impl Descriptors {
         (self.left() - self.for_connections()) / PER_RUN
     }
 
+    /// Connections to webhooks that may be kept for the next request.
+    pub(crate) fn for_idle_connections(self) -> usize {
+        (self.limit / 16).min(IDLE_MAX)
+    }
+
     /// What connections and runs share.
     fn left(self) -> usize {
-        self.limit - OWN - self.for_store()
+        self.limit - OWN - self.for_store() - self.for_idle_connections()
     }
 }
 
@@ -104,7 +111,8 @@ mod tests {
                 shares.for_connections(),
                 shares.for_runs(),
             );
-            assert!(OWN + store + connections + runs * PER_RUN <= limit);
+            let idle = shares.for_idle_connections();
+            assert!(OWN + store + idle + connections + runs * PER_RUN <= limit);
             assert!(
                 store >= 24 && connections >= 24 && runs >= 4,
                 "{limit}: {store}, {connections}, {runs}"

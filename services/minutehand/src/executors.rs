@@ -10,9 +10,10 @@ use minutehand_containers::{DockerExecutor, KubernetesExecutor};
 use minutehand_model::{QueueName, Task};
 use minutehand_worker::{
     COMMAND_HEADER, Handler, OutputStore, PoolExecutor, ProcessExecutor, Run, URL_HEADER, Verdict,
-    WebhookConfigError, WebhookExecutor,
+    WebhookConfig, WebhookConfigError, WebhookExecutor,
 };
 
+use crate::descriptors::Descriptors;
 use crate::observer::PoolChildren;
 use crate::output::OutputFolder;
 use crate::permission::CommandPermission;
@@ -48,12 +49,13 @@ enum Wanted {
 }
 
 impl Executors {
-    /// The executors of these settings; `output` is the folder for what commands print, which is
-    /// not kept without one.
+    /// The executors of these settings, within this process's descriptors; `output` is the folder for
+    /// what commands print, which is not kept without one.
     pub(crate) fn new(
         settings: &Settings,
         commands: CommandPermission,
         output: Option<PathBuf>,
+        descriptors: Descriptors,
     ) -> Result<Executors, Failure> {
         let usage = |error: &dyn std::error::Error| Failure::new(Exit::Usage, error.to_string());
         let mut process = ProcessExecutor::new(&settings.process).map_err(|error| usage(&error))?;
@@ -64,8 +66,12 @@ impl Executors {
             WebhookConfigError::Settings(error) => Failure::from(error),
             error => usage(&error),
         };
+        let webhook = WebhookConfig {
+            idle_connections_max: descriptors.for_idle_connections(),
+            ..settings.webhook.clone()
+        };
         Ok(Executors {
-            webhook: WebhookExecutor::new(settings.webhook.clone()).map_err(refused)?,
+            webhook: WebhookExecutor::new(webhook).map_err(refused)?,
             has_fixed_url: settings.webhook.url.is_some(),
             process,
             commands,
@@ -159,7 +165,12 @@ impl Handler for Executors {
                  process follows",
             ),
             (Wanted::Nothing | Wanted::OfQueue, _) => match self.unclaimed {
-                Unclaimed::Log | Unclaimed::Keep => Verdict::success(),
+                Unclaimed::Log => Verdict::success(),
+                // Only from a queue of commands is it taken.
+                Unclaimed::Keep => Verdict::discard(format!(
+                    "no executor fits it, and what is none in {} cannot be kept there: put it into another queue",
+                    run.task().queue
+                )),
                 Unclaimed::Fail => Verdict::discard(format!(
                     "no executor fits it: it has neither {URL_HEADER} nor {COMMAND_HEADER}"
                 )),
@@ -175,7 +186,7 @@ impl Handler for Executors {
 
     fn run_at_once(&self, run: &Run) -> Option<Verdict> {
         let is_done =
-            self.unclaimed != Unclaimed::Fail && self.wanted(run.task()) == Wanted::Nothing;
+            self.unclaimed == Unclaimed::Log && self.wanted(run.task()) == Wanted::Nothing;
         is_done.then(Verdict::success)
     }
 }

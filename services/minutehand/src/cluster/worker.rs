@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::greeting::greeting;
 use super::process::Process;
 use super::{configs, failure, health, servers, token};
+use crate::descriptors::Descriptors;
 use crate::executors::Executors;
 use crate::observer::{Observer, Served};
 use crate::permission::CommandPermission;
@@ -26,7 +27,9 @@ use crate::signals::{Signals, unless};
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
     let (kafka, queues) = (configs::kafka(settings)?, queues(settings)?);
-    let executors = executors(settings)?;
+    let descriptors =
+        Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
+    let executors = executors(settings, descriptors)?;
     let tokens = token::current(settings, &signals)?.accepted;
     let hint = "give all roles one secret in cluster.token_file, or listen on 127.0.0.1";
     let listen = ("worker.listen", settings.worker.listen);
@@ -54,7 +57,18 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         gates.clone(),
         stopping.clone(),
     ));
-    let worker = worker(&settings.worker, &port, executors, (observer, gates))?;
+    let runs_max = settings
+        .worker
+        .concurrency_total
+        .min(descriptors.for_runs());
+    let places = Places::new(runs_max);
+    let worker = worker(
+        &settings.worker,
+        &port,
+        executors,
+        (observer, gates),
+        places,
+    )?;
     let mut running = tokio::spawn(worker.run(crate::signals::until_true(stopping)));
 
     let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
@@ -117,7 +131,7 @@ fn queues(settings: &Settings) -> Result<&[QueueName], Failure> {
     Ok(&settings.worker.queues)
 }
 
-fn executors(settings: &Settings) -> Result<Executors, Failure> {
+fn executors(settings: &Settings, descriptors: Descriptors) -> Result<Executors, Failure> {
     let WorkerConfig {
         unclaimed,
         process_executor,
@@ -133,6 +147,7 @@ fn executors(settings: &Settings) -> Result<Executors, Failure> {
         settings,
         CommandPermission::of_tasks(*process_executor),
         output_dir.clone(),
+        descriptors,
     )
 }
 
@@ -141,6 +156,7 @@ fn worker(
     port: &Arc<dyn ExecutionQueue>,
     executors: Executors,
     (observer, gates): (Arc<dyn WorkerObserver>, Gates),
+    places: Places,
 ) -> Result<Worker, Failure> {
     let handler: Arc<dyn Handler> = Arc::new(executors);
     let result_topics = result_topics(config)?;
@@ -149,7 +165,7 @@ fn worker(
         .group(config.group.clone())
         .observer(observer)
         .gates(gates)
-        .places(Places::new(config.concurrency_total))
+        .places(places)
         .history(config.history)
         .dead_letter_hook(config.dead_letter_hook())
         .run_timeout_ms(config.run_timeout_ms)

@@ -60,7 +60,7 @@ pub(crate) async fn run(args: DevArgs) -> Result<(), Failure> {
     let data_dir = settings.embedded.data_dir.clone();
     let output = settings.worker.output_dir.clone();
     let output = output.unwrap_or_else(|| data_dir.join("output"));
-    let executors = Executors::new(&settings, commands.clone(), Some(output))?;
+    let executors = Executors::new(&settings, commands.clone(), Some(output), descriptors)?;
     let workers_drain = Duration::from_millis(settings.worker.drain_ms.unsigned_abs());
     let shared = workers::Shared::new(&store);
     let leases = shared.leases(&store, &settings.worker, stopping.clone());

@@ -384,6 +384,7 @@ fn secrets_are_shown_to_nobody_and_may_lie_in_a_file() {
             &settings,
             crate::permission::CommandPermission::of_tasks(false),
             None,
+            crate::descriptors::Descriptors::raised().expect("a usual limit"),
         )
     };
     assert!(executors(&[&word]).is_ok());
