@@ -378,7 +378,7 @@ fn a_thousand_times_past_a_hundred_exclusions_take_few_steps() {
 /// and what it sufficed for is the beginning of what there is.
 #[test]
 fn the_last_of_many_times_is_found_within_one_budget() {
-    let daily = calendar("0 9 * * *", "UTC", DstRule::Vixie, &[]);
+    let daily = calendar::<&str>("0 9 * * *", "UTC", DstRule::Vixie, &[]);
     let all = daily.first_times(
         now(),
         Timestamp::MAX,

@@ -365,7 +365,9 @@ async fn an_audit_says_of_a_minute_that_no_row_will_come() {
         assert_eq!(ran.exit, Exit::Unreachable);
         assert!(ran.stderr.contains(words), "{}", ran.stderr);
         let is_given_up = words.ends_with("gets none");
-        let has_reason = ran.stderr.contains("before the first whole one after the first start");
+        let has_reason = ran
+            .stderr
+            .contains("before the first whole one after the first start");
         assert_eq!(has_reason, is_given_up, "{}", ran.stderr);
     }
 }
