@@ -210,7 +210,8 @@ pub(crate) async fn show(State(api): State<Arc<Api>>, scoped: Scoped) -> Result<
     patch, path = routes::SCHEDULE, tag = "schedules", operation_id = "reviseSchedule",
     summary = "Change a schedule",
     description = "Fields that are given replace the stored ones as a whole, `null` takes the default, the others \
-        stay. `cron` and `every` replace each other, and so do `payload` and `payload_base64`.",
+        stay. `cron` and `every` replace each other, and so do `payload` and `payload_base64`. What is in force \
+        already makes no new revision, unless it has a note of its own.",
     params(Named, AtRevision),
     request_body = NewSchedule<'static>,
     responses((status = 200, description = "The schedule", body = Schedule), RevisionRefused)

@@ -242,6 +242,40 @@ async fn revisions_are_kept_and_can_be_put_in_force_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_in_force_already_makes_no_revision() {
+    let api = api().await;
+    api.post(SCHEDULES, NIGHTLY).await.expect(201);
+    let (pause, resume) = (path("nightly:pause"), path("nightly:resume"));
+    let back = path("nightly:rollback");
+    let (noted, to_first) = (r#"{"note":"holiday"}"#, r#"{"to_revision":1}"#);
+    // The path, the body, and the newest revision after it.
+    for (action, body, revision) in [
+        (&resume, "{}", 1),
+        (&back, to_first, 1),
+        (&pause, "{}", 2),
+        (&pause, "{}", 2),
+        (&pause, noted, 3),
+        (&pause, noted, 3),
+        (&pause, "{}", 3),
+        (&back, to_first, 3),
+        (&resume, "{}", 4),
+    ] {
+        let answer = api.post(action, body).await;
+        let etag = format!("\"{revision}\"");
+        assert_eq!(answer.headers["etag"], etag, "{action} {body}");
+        assert_eq!(answer.expect(200)["revision"], revision, "{action} {body}");
+    }
+    for body in ["{}", r#"{"cron":"0 2 * * *"}"#, r#"{"paused":false}"#] {
+        let answer = api.patch(&path("nightly"), body).await.expect(200);
+        assert_eq!(answer["revision"], 4, "{body}");
+    }
+    let stale = [("If-Match", "\"1\"")];
+    api.with_headers(Method::POST, &resume, &stale, "{}")
+        .await
+        .problem(412);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_paused_schedule_says_so_and_goes_on_when_resumed() {
     let api = api().await;
     api.post(SCHEDULES, r#"{"id":"a:b/c","every":"1m","queue":"q"}"#)

@@ -135,8 +135,9 @@ impl Gateway {
     }
 
     /// Appends a revision that `change` makes from the newest one. With `expected`, only when that
-    /// is the newest one; without, the change is made again when somebody else was faster. Answers
-    /// the schedule, `None` once deleted.
+    /// is the newest one; without, the change is made again when somebody else was faster. One that
+    /// would say what is in force already is not appended. Answers the schedule, `None` once
+    /// deleted.
     ///
     /// # Errors
     /// A refused value, an unknown schedule, a conflict, or no answer.
@@ -149,12 +150,8 @@ impl Gateway {
         let partition = name.partition(self.owners.partitions());
         let mut attempts_left = ATTEMPTS_MAX;
         loop {
-            let current = self
-                .schedule_head(name)
-                .await
-                .map_err(ReviseError::from)?
-                .head
-                .revision;
+            let schedule = self.schedule_head(name).await.map_err(ReviseError::from)?;
+            let current = &schedule.head.revision;
             if expected.is_some_and(|expected| expected != current.number) {
                 return Err(ReviseError::Conflict {
                     current: current.number,
@@ -162,10 +159,13 @@ impl Gateway {
                 }
                 .into());
             }
-            let change = change(&current)?;
+            let change = change(current)?;
             let number = current.number + 1;
-            let judged = self.judged(change, current.definition).await;
+            let judged = self.judged(change, current.definition.clone()).await;
             let change = judged.map_err(ReviseError::from)?;
+            if is_in_force(&change, &schedule) {
+                return Ok(Some(schedule));
+            }
             if let Some(definition) = &change.definition {
                 let admitted =
                     self.queue_names
@@ -225,14 +225,15 @@ impl Gateway {
         }
         let old = self.revision(name, to_number).await?.ok_or_else(missing)?;
         let definition = old.definition.ok_or_else(missing)?;
-        let note = if note.is_empty() {
-            format!("back to revision {to_number}")
-        } else {
-            note.to_owned()
-        };
         let revised = self.revise(name, expected, |current| {
             let definition = DefinitionChange::to(&definition, current);
-            let (paused, note) = (current.paused, note.clone());
+            let note = match definition {
+                DefinitionChange::Replaced(_) if note.is_empty() => {
+                    format!("back to revision {to_number}")
+                }
+                _ => note.to_owned(),
+            };
+            let paused = current.paused;
             Ok::<_, ReviseError>(RevisionChange {
                 definition,
                 paused,
@@ -299,4 +300,16 @@ impl Gateway {
             None => Revised::Overtaken { current: number },
         })
     }
+}
+
+/// Whether a revision would say nothing that the newest one does not. One that resumes a schedule
+/// that has paused itself does, and so does one with a note of its own.
+fn is_in_force(
+    change: &RevisionChange<Option<ScheduleDefinition>>,
+    schedule: &ScheduleHead,
+) -> bool {
+    let newest = &schedule.head.revision;
+    let resumes = !change.paused && schedule.state.paused_by_failure_at.is_some();
+    let is_noted = change.note.is_empty() || change.note == newest.note;
+    !resumes && is_noted && change.paused == newest.paused && change.definition == newest.definition
 }
