@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use minutehand_model::{
-    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, SetAside, TaskKey, TimeRange,
-    Timestamp, TimetableEntry, TimetablePage,
+    Block, BucketLoad, LogOffset, Namespace, PartitionId, Revision, RevisionEntry, ScheduleId,
+    SetAside, TaskKey, TimeRange, Timestamp, TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{ErrorClass, PortError, Timetable};
 use minutehand_record::{block, revision};
@@ -208,8 +208,28 @@ impl Timetable for EmbeddedStore {
         let action = format!("read the revisions of partition {partition}");
         self.shared().log(partition, &action)?;
         let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
-        self.read(&action, move || read_revisions(&spaces, &shared, partition))
-            .await
+        self.read(&action, move || {
+            read_revisions(&spaces, &shared, partition, |_| true)
+        })
+        .await
+    }
+
+    async fn read_revisions_of(
+        &self,
+        partition: PartitionId,
+        namespace: &Namespace,
+        schedule: &ScheduleId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
+        let action = format!("read the revisions of schedule {namespace}/{schedule}");
+        self.shared().log(partition, &action)?;
+        let (spaces, shared) = (self.spaces().clone(), Arc::clone(self.shared()));
+        let (namespace, schedule) = (namespace.clone(), schedule.clone());
+        self.read(&action, move || {
+            read_revisions(&spaces, &shared, partition, |revision| {
+                revision.is_of(&namespace, &schedule)
+            })
+        })
+        .await
     }
 }
 
@@ -575,13 +595,15 @@ fn read_revisions(
     spaces: &Spaces,
     shared: &Shared,
     partition: PartitionId,
+    is_asked_for: impl Fn(&Revision) -> bool,
 ) -> fjall::Result<Vec<RevisionEntry>> {
     let mut revisions = Vec::new();
     let lost = |lost: Lost| shared.note_lost(&format!("revisions of partition {partition}"), &lost);
     for row in scan::prefixed(&spaces.revisions, partition.bits().to_be_bytes()).readable(lost) {
         let (key, value) = row?;
         match revision::decode(&value.into()) {
-            Ok(entry) => revisions.push(entry),
+            Ok(entry) if is_asked_for(&entry.revision) => revisions.push(entry),
+            Ok(_) => {}
             Err(error) => {
                 let offset = keys::offset_of(&key).unwrap_or_default();
                 let position = format!("revision of partition {partition} at offset {offset}");

@@ -166,6 +166,13 @@ pub struct Revision {
     pub author: String,
 }
 
+impl Revision {
+    /// Whether it is one of a schedule.
+    pub fn is_of(&self, namespace: &Namespace, schedule: &ScheduleId) -> bool {
+        (&self.namespace, &self.schedule) == (namespace, schedule)
+    }
+}
+
 /// What happened to one occurrence of a schedule, or to the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScheduleEventKind {

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use minutehand_model::{
-    Block, BucketLoad, Fact, LogOffset, PartitionId, RevisionEntry, TaskKey, TimeRange, Timestamp,
-    TimetableEntry, TimetablePage,
+    Block, BucketLoad, Fact, LogOffset, Namespace, PartitionId, RevisionEntry, ScheduleId, TaskKey,
+    TimeRange, Timestamp, TimetableEntry, TimetablePage,
 };
 
 use crate::PortError;
@@ -100,4 +100,17 @@ pub trait Timetable: Send + Sync + 'static {
     /// Every revision of every schedule of a partition, in order of their offsets.
     async fn read_revisions(&self, partition: PartitionId)
     -> Result<Vec<RevisionEntry>, PortError>;
+
+    /// Every revision of one schedule, in order of their offsets. An adapter may override this so
+    /// that those of other schedules are never in memory together.
+    async fn read_revisions_of(
+        &self,
+        partition: PartitionId,
+        namespace: &Namespace,
+        schedule: &ScheduleId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
+        let mut revisions = self.read_revisions(partition).await?;
+        revisions.retain(|entry| entry.revision.is_of(namespace, schedule));
+        Ok(revisions)
+    }
 }

@@ -75,7 +75,7 @@ pub struct Stores {
     pub history: Arc<dyn History>,
 }
 
-/// Most listings that read the timetable at once.
+/// Most listings that read the timetable, and reads of revisions, at once.
 const SCANS_MAX: usize = 2;
 
 /// How long a gateway waits and how much work one answer may take.
@@ -112,8 +112,8 @@ pub struct Gateway {
     /// Replays of dead letters take turns: two at once could both append the same letter. Kept is
     /// the newest due time that one of them has given.
     replay_turn: tokio::sync::Mutex<Timestamp>,
-    /// Listings that read owners' memory and the timetable, or ask for every queue, at once: one is
-    /// enough to keep a core busy.
+    /// Listings that read owners' memory and the timetable, or ask for every queue, and reads of
+    /// revisions, at once: one is enough to keep a core busy.
     scans: tokio::sync::Semaphore,
     searches: searches::Searches,
     queue_names: QueueNames,

@@ -144,6 +144,7 @@ macro_rules! contract_tests {
             loads_count_tasks_per_minute,
             expiry_keeps_what_is_not_past,
             revisions_come_in_order_of_their_offsets,
+            revisions_of_a_schedule_are_read_alone,
             writing_a_revision_again_changes_nothing,
             revisions_that_are_forgotten_are_gone,
             everything_is_there_after_a_restart,

@@ -1,6 +1,8 @@
 //! The timetable.
 
-use minutehand_model::{Block, BucketLoad, Fact, Timestamp, TimetableEntry, TimetablePage};
+use minutehand_model::{
+    Block, BucketLoad, Fact, Namespace, Timestamp, TimetableEntry, TimetablePage,
+};
 
 use super::samples::{MINUTE, P0, P1, at, block, entry, key, revision};
 use super::{Harness, Stores};
@@ -428,6 +430,31 @@ pub async fn revisions_come_in_order_of_their_offsets(harness: &dyn Harness) {
         [first, second, third]
     );
     assert_eq!(stores.timetable.read_revisions(P1).await.unwrap(), []);
+}
+
+/// Those of one schedule, by offset, and none of another partition, namespace or name.
+pub async fn revisions_of_a_schedule_are_read_alone(harness: &dyn Harness) {
+    let stores = harness.fresh().await;
+    let own = [revision("nightly", 1, 5), revision("nightly", 2, 70_000)];
+    let mut elsewhere = revision("nightly", 1, 7);
+    elsewhere.revision.namespace = Namespace::parse("elsewhere").unwrap();
+    let others = [revision("nightly-2", 1, 6), elsewhere.clone()];
+    let all = [&own[1..], &others[..], &own[..1]].concat();
+    stores.timetable.write_revisions(P0, all).await.unwrap();
+    let next = vec![revision("nightly", 3, 8)];
+    stores.timetable.write_revisions(P1, next).await.unwrap();
+    let (namespace, name) = (&own[0].revision.namespace, &own[0].revision.schedule);
+    for (namespace, expected) in [
+        (namespace, &own[..]),
+        (&elsewhere.revision.namespace, &others[1..]),
+    ] {
+        let read = stores
+            .timetable
+            .read_revisions_of(P0, namespace, name)
+            .await
+            .unwrap();
+        assert_eq!(read, expected);
+    }
 }
 
 /// A repeated write is the same revision.

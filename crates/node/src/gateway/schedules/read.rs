@@ -213,15 +213,11 @@ impl Gateway {
             .known_schedule(partition, name)
             .await?
             .map(|known| known.head);
-        let stored = self.stores.timetable.read_revisions(partition).await;
-        let stored = stored.map_err(Unavailable::from)?;
-        let is_ours = |revision: &Revision| {
-            revision.namespace == name.namespace && revision.schedule == name.id
-        };
-        let mut revisions: Vec<RevisionEntry> = stored
-            .into_iter()
-            .filter(|entry| is_ours(&entry.revision))
-            .collect();
+        let turn = self.scans.acquire().await;
+        let timetable = &self.stores.timetable;
+        let stored = timetable.read_revisions_of(partition, &name.namespace, &name.id);
+        let mut revisions = stored.await.map_err(Unavailable::from)?;
+        drop(turn);
         revisions.extend(head);
         revisions.sort_by_key(|entry| (entry.revision.number, entry.offset));
         // Of one number the first counts: a later one was ignored.

@@ -15,7 +15,8 @@ use crate::gateway::{
 /// How often a change is made again on the newest revision when somebody else was faster and the
 /// caller expected none in particular.
 const ATTEMPTS_MAX: u32 = 3;
-/// How long to wait before looking again for a revision that is not stored yet.
+/// How long to wait before looking again for a revision that is not stored yet; twice as long each
+/// time, for every look reads the store.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The answer to the creation of a schedule.
@@ -252,6 +253,7 @@ impl Gateway {
         number: u64,
     ) -> Result<Option<Revision>, LookupError> {
         let deadline = Instant::now() + Duration::from_millis(self.limits.apply_wait_ms_max);
+        let mut pause = LOOK_AGAIN;
         loop {
             let revisions = self.revisions(name).await?;
             let found = revisions
@@ -261,7 +263,8 @@ impl Gateway {
             if found.is_some() || Instant::now() >= deadline {
                 return Ok(found);
             }
-            sleep(LOOK_AGAIN).await;
+            sleep(pause.min(deadline - Instant::now())).await;
+            pause *= 2;
         }
     }
 
