@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use minutehand_model::{LogOffset, PartitionId, RevisionEntry};
+use minutehand_model::{LogOffset, PartitionId, Revision, RevisionEntry};
 use minutehand_ports::PortError;
 use minutehand_record::revision;
 
@@ -84,11 +84,13 @@ impl CassandraTimetable {
         Ok(())
     }
 
-    /// A revision that cannot be understood is passed over and told of: where it was the newest of
-    /// its schedule, the one before it is in force, though it may have been a deletion.
-    pub(crate) async fn all_revisions(
+    /// All that are asked for. A revision that cannot be understood is passed over and told of:
+    /// where it was the newest of its schedule, the one before it is in force, though it may have
+    /// been a deletion.
+    pub(crate) async fn revisions(
         &self,
         partition: PartitionId,
+        is_asked_for: impl Fn(&Revision) -> bool + Send + Sync,
     ) -> Result<Vec<RevisionEntry>, PortError> {
         let action = format!("read the revisions of partition {partition}");
         let mut found: BTreeMap<LogOffset, RevisionEntry> = BTreeMap::new();
@@ -96,9 +98,10 @@ impl CassandraTimetable {
         let statement = &self.statements.read_revisions;
         let mut take = |(offset, content): (i64, Option<&[u8]>)| {
             match revision::decode(&content.unwrap_or_default().to_vec().into()) {
-                Ok(entry) => {
+                Ok(entry) if is_asked_for(&entry.revision) => {
                     found.insert(entry.offset, entry);
                 }
+                Ok(_) => {}
                 Err(error) => {
                     let position = format!("revision of partition {partition} at offset {offset}");
                     let reason = error.reason;

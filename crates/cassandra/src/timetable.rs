@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use minutehand_metrics::StoreDamage;
 use minutehand_model::{
-    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, TaskKey, TimeRange, Timestamp,
-    TimetableEntry, TimetablePage,
+    Block, BucketLoad, LogOffset, Namespace, PartitionId, RevisionEntry, ScheduleId, TaskKey,
+    TimeRange, Timestamp, TimetableEntry, TimetablePage,
 };
 use minutehand_ports::{ErrorClass, PortError, Timetable};
 use scylla::client::session::Session;
@@ -195,6 +195,16 @@ impl Timetable for CassandraTimetable {
     ) -> Result<Vec<RevisionEntry>, PortError> {
         self.written.forget(partition);
         self.tiers.forget(partition);
-        self.all_revisions(partition).await
+        self.revisions(partition, |_| true).await
+    }
+
+    async fn read_revisions_of(
+        &self,
+        partition: PartitionId,
+        namespace: &Namespace,
+        schedule: &ScheduleId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
+        self.revisions(partition, |revision| revision.is_of(namespace, schedule))
+            .await
     }
 }

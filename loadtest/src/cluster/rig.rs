@@ -9,8 +9,8 @@ use minutehand_cassandra::{CassandraConfig, CassandraTimetable, Migrations, Repl
 use minutehand_engine::{Config, Phase, StopReason};
 use minutehand_kafka::{Client, KafkaConfig, KafkaLog, KafkaSink};
 use minutehand_model::{
-    Block, BucketLoad, LogOffset, PartitionId, RevisionEntry, TaskKey, TimeRange, Timestamp,
-    TimetableEntry, TimetablePage,
+    Block, BucketLoad, LogOffset, Namespace, PartitionId, RevisionEntry, ScheduleId, TaskKey,
+    TimeRange, Timestamp, TimetableEntry, TimetablePage,
 };
 use minutehand_node::{Clock, Node, OwnerStores, Owners, SystemClock};
 use minutehand_ports::{Coordinator, PortError, Timetable};
@@ -266,5 +266,16 @@ impl Timetable for Counted {
         partition: PartitionId,
     ) -> Result<Vec<RevisionEntry>, PortError> {
         self.inner.read_revisions(partition).await
+    }
+
+    async fn read_revisions_of(
+        &self,
+        partition: PartitionId,
+        namespace: &Namespace,
+        schedule: &ScheduleId,
+    ) -> Result<Vec<RevisionEntry>, PortError> {
+        self.inner
+            .read_revisions_of(partition, namespace, schedule)
+            .await
     }
 }
