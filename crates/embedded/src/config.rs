@@ -173,9 +173,7 @@ pub enum OpenError {
         reason: String,
     },
     /// There is no room for the database.
-    #[error(
-        "could not open the database in {folder}: its disk is full ({source}); make room and start again"
-    )]
+    #[error("could not open the database in {folder}: its disk is full; make room and start again")]
     Full {
         /// Which folder.
         folder: PathBuf,
