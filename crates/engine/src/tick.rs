@@ -284,8 +284,11 @@ impl<R: Rules> Partition<R> {
         // Looked at while they are collected, so that their memory is fetched side by side, and
         // passed together.
         let mut passing = Vec::new();
+        // Before the log has been replayed the newest definition is not known.
+        let may_recur = self.phase() != Phase::Replaying || self.breaks(PlantedBug::EndFirst);
         loop {
-            let schedule = self.schedules.peek().filter(|place| *place <= limit);
+            let schedule = self.schedules.peek();
+            let schedule = schedule.filter(|place| may_recur && *place <= limit);
             let task_limit =
                 schedule.map_or(limit, |place| place.preceding().unwrap_or(Place::START));
             let is_full = steps >= steps_max
