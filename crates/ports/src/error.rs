@@ -59,3 +59,33 @@ impl PortError {
         self
     }
 }
+
+/// An error and what caused it in one line, as far as the causes say more.
+pub fn with_causes(error: &dyn Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        cause = inner.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cause_repeats_is_said_once() {
+        let cause = PortError::new(ErrorClass::Retry, "connect", "nobody listens there");
+        let error = PortError::new(ErrorClass::Retry, "append", "the broker is away");
+        let error = error.caused_by(cause.caused_by("nobody listens there"));
+        assert_eq!(
+            with_causes(&error),
+            "could not append: the broker is away: could not connect: nobody listens there"
+        );
+    }
+}

@@ -22,7 +22,7 @@ mod store;
 mod timetable;
 
 pub use coordinator::Coordinator;
-pub use error::{ErrorClass, PortError};
+pub use error::{ErrorClass, PortError, with_causes};
 pub use minutehand_model::DeadLetter;
 
 pub use history::{DeadLetterPage, EndedPage, EndedPlace, EndedQuery, History, HistoryEntry};

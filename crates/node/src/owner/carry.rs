@@ -11,7 +11,9 @@ use minutehand_model::{
     Command, Epoch, Fact, LogOffset, PartitionId, QueueName, SetAside, Tick, Timestamp,
     TimetablePage,
 };
-use minutehand_ports::{Committed, ErrorClass, ExecutionSink, LogBatch, LogRecord, PortError};
+use minutehand_ports::{
+    Committed, ErrorClass, ExecutionSink, LogBatch, LogRecord, PortError, with_causes,
+};
 use minutehand_record::QueueNames;
 
 use super::troubles::{Operation, Troubles};
@@ -218,14 +220,14 @@ pub(super) fn forget_revisions(
 fn forgotten(id: PartitionId, troubles: &Troubles, answer: Result<(), PortError>) -> Input {
     match answer {
         Ok(()) => troubles.worked(Operation::Forget, id),
-        Err(error) => troubles.failed(Operation::Forget, id, &chain(&error)),
+        Err(error) => troubles.failed(Operation::Forget, id, &with_causes(&error)),
     }
     Input::LogGrew {
         end: LogOffset::START,
     }
 }
 
-/// The one place where a port's error is logged, with its chain. What is tried again is told of now
+/// The one place where a port's error is logged, with its causes. What is tried again is told of now
 /// and then only.
 fn failed(
     id: PartitionId,
@@ -240,21 +242,12 @@ fn failed(
         ErrorClass::Fatal => Failure::Fatal,
     };
     match failure {
-        Failure::Retry => troubles.failed(operation, id, &chain(error)),
-        _ => tracing::warn!(partition = %id, ?failure, error = chain(error), "a store failed"),
+        Failure::Retry => troubles.failed(operation, id, &with_causes(error)),
+        _ => {
+            tracing::warn!(partition = %id, ?failure, error = with_causes(error), "a store failed")
+        }
     }
     Input::Failed { request, failure }
-}
-
-fn chain(error: &PortError) -> String {
-    let mut chain = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        chain.push_str(": ");
-        chain.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    chain
 }
 
 /// Tells the sink of the queues of what is due, as [`prepare`].

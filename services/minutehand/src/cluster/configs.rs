@@ -3,51 +3,34 @@
 use std::net::SocketAddr;
 
 use minutehand_cli::Failure;
-use minutehand_etcd::{EtcdConfig, MemberConfig};
-use minutehand_kafka::{KafkaConfig, MemoryShares};
-use minutehand_node::EngineConfig;
+use minutehand_cluster::{Config, KafkaConfig, MemberConfig};
 
 use super::failure::usage;
 use crate::settings::Settings;
 
-/// How to reach Kafka.
-pub(crate) fn kafka(settings: &Settings) -> Result<KafkaConfig, Failure> {
-    let region = settings.cluster.region.clone();
-    let config = KafkaConfig {
-        region,
+/// The cluster, as each part of it is told.
+///
+/// # Errors
+/// When settings do not fit each other.
+pub(crate) fn cluster(settings: &Settings) -> Result<Config, Failure> {
+    Ok(told(settings).checked()?)
+}
+
+/// Kafka alone: a worker must be able to do without what the others need.
+pub(super) fn kafka(settings: &Settings) -> Result<KafkaConfig, Failure> {
+    Ok(told(settings).kafka()?)
+}
+
+fn told(settings: &Settings) -> Config {
+    Config {
+        region: settings.cluster.region.clone(),
+        region_epoch: settings.cluster.region_epoch,
         partitions: settings.cluster.partitions,
-        log_memory_bytes_max: shares(settings).logs,
-        ..settings.kafka.clone()
-    };
-    Ok(config.checked()?)
-}
-
-/// How to reach etcd.
-pub(crate) fn etcd(settings: &Settings) -> Result<EtcdConfig, Failure> {
-    let (region, region_epoch) = (
-        settings.cluster.region.clone(),
-        settings.cluster.region_epoch,
-    );
-    let config = EtcdConfig {
-        region,
-        region_epoch,
-        ..settings.etcd.clone()
-    };
-    Ok(config.checked()?)
-}
-
-/// What the memory of a scheduler's process is for.
-fn shares(settings: &Settings) -> MemoryShares {
-    MemoryShares::of(settings.engine.memory_bytes_max)
-}
-
-/// The engine's part.
-pub(super) fn engine(settings: &Settings) -> EngineConfig {
-    let shares = shares(settings);
-    let tick_max = shares.tick_max(settings.cluster.partitions);
-    EngineConfig {
-        clock_skew_ms_max: settings.kafka.clock_skew_ms_max,
-        ..settings.engine.clone().within(shares.tasks, tick_max)
+        timetable: settings.timetable.store,
+        cassandra: settings.cassandra.clone(),
+        kafka: settings.kafka.clone(),
+        etcd: settings.etcd.clone(),
+        engine: settings.engine.clone(),
     }
 }
 

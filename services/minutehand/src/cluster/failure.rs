@@ -3,52 +3,28 @@
 use std::error::Error;
 
 use minutehand_cli::{Exit, Failure};
-use minutehand_etcd::StartError;
-use minutehand_ports::{ErrorClass, PortError, StoreError};
-
-/// An error and what caused it, as far as the causes say more.
-pub(super) fn words(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = inner.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
-        }
-        cause = inner.source();
-    }
-    words
-}
+use minutehand_cluster::StartError;
+use minutehand_ports::with_causes;
 
 /// A setting that cannot be used.
 pub(super) fn usage(message: impl Into<String>) -> Failure {
     Failure::new(Exit::Usage, message)
 }
 
-/// A store that failed: unreachable when trying again may help.
-pub(super) fn store(error: &PortError) -> Failure {
-    let exit = if error.class == ErrorClass::Retry {
-        Exit::Unreachable
-    } else {
-        Exit::Failed
-    };
-    Failure::new(exit, words(error))
-}
-
-/// The timetable's store, or what lies there, cannot be used.
-pub(super) fn timetable(error: &StoreError) -> Failure {
+/// What keeps a role from beginning.
+pub(super) fn start(error: StartError) -> Failure {
     match error {
-        StoreError::Setting(message) => usage(message),
-        StoreError::Store(error) => store(error),
-        StoreError::Contents(_) => Failure::new(Exit::Failed, words(error)),
+        StartError::Settings(error) => error.into(),
+        StartError::Refused(cause) => usage(with_causes(&*cause)),
+        StartError::Unreachable(cause) => Failure::new(Exit::Unreachable, with_causes(&*cause)),
+        StartError::Failed(cause) => failed(&*cause),
+        StartError::Differs(message) => Failure::new(Exit::Conflict, message).with_hint(
+            "a count of partitions is fixed once the schema has been applied; settings of topics are set right on the cluster",
+        ),
     }
 }
 
-/// etcd, or what lies there, cannot be used.
-pub(super) fn etcd(error: &StartError) -> Failure {
-    match error {
-        StartError::Config(_) | StartError::File { .. } => usage(words(error)),
-        StartError::Etcd { may_pass: true, .. } => Failure::new(Exit::Unreachable, words(error)),
-        _ => Failure::new(Exit::Failed, words(error)),
-    }
+/// What ended that was to run on.
+pub(super) fn failed(error: &dyn Error) -> Failure {
+    Failure::new(Exit::Failed, with_causes(error))
 }

@@ -1,27 +1,19 @@
-//! `minutehand gateway`: the HTTP API. It owns nothing; what partitions know, their owners are
-//! asked.
+//! `minutehand gateway`: the HTTP API.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
-use minutehand_etcd::{Directory, EtcdConfig, PartitionOwner};
+use minutehand_cluster::{Callers, LeasePeers, Queues, RemoteConfig, Servers};
 use minutehand_http::{ApiConfig, IdSource, LeasePlaces, NamespacePolicy, router};
-use minutehand_kafka::{Client, KafkaHistory, KafkaLog, KafkaQueue, KafkaRulebook};
-use minutehand_model::PartitionId;
-use minutehand_node::{Gateway, Limits, Stores, SystemClock};
-use minutehand_peers::{LeasePeers, RemoteConfig, RemoteOwners};
-use minutehand_ports::{Connected, ExecutionQueue, TimetableStore};
+use minutehand_node::Limits;
 use minutehand_worker::{Gates, Leases, LeasesConfig, ResultTopics, Worker};
 use tokio::sync::watch;
 
 use super::greeting::greeting;
 use super::process::Process;
 use super::token::ClusterToken;
-use super::waiting::Waiting;
-use super::{configs, failure, health, servers, stores, token};
+use super::{configs, failure, token};
 use crate::observer::{Observer, Served, watch_leases};
 use crate::service_manager;
 use crate::settings::Settings;
@@ -30,8 +22,7 @@ use crate::signals::{Signals, unless};
 /// Runs until SIGINT or SIGTERM, then lets the requests under way end.
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let (kafka, store) = (configs::kafka(settings)?, stores::timetable(settings)?);
-    let (etcd, partitions) = (configs::etcd(settings)?, settings.cluster.partitions);
+    let config = configs::cluster(settings)?;
     let (cluster_token, namespaces) = (token::current(settings, &signals)?, namespaces(settings));
     let remote = remote(settings, &cluster_token)?;
     let results = super::worker::result_topics(&settings.worker)?;
@@ -40,36 +31,29 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let listen = ("gateway.listen", settings.gateway.listen);
     let process = Process::start(settings, listen, &tokens, hint, &signals).await?;
 
-    let mut stop_asked = pin!(signals.asked_to_stop());
-    let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
-    let connecting = Box::pin(connect(&process.waiting, settings, &client, &*store, &etcd));
-    let Some(connected) = unless(&mut stop_asked, connecting).await else {
-        process.end().await;
-        return Ok(());
-    };
-    let (stored, directory) = connected?;
     let lease_places = lease_places(settings, &process, &remote, &cluster_token)?;
-    let asking = RemoteOwners::new(remote, addresses(directory.owners()));
-    let asking = asking.map_err(|error| failure::usage(failure::words(&error)))?;
-
-    let queue = Arc::new(KafkaQueue::new(Arc::clone(&client)));
-    let rulebook = Arc::new(KafkaRulebook::new(Arc::clone(&client)));
-    let gates = Gates::new(rulebook.clone());
-    let ending = process.ending.subscribe();
-    let leases = leases(settings, &queue, (gates, results), ending);
-    let (stores, troubles) = stores_of_callers(client, &queue, stored, store.describe().name);
     let limits = Limits {
         apply_wait_ms_max: settings.gateway.apply_wait_ms_max,
         ..Limits::default()
     };
-    // Ready when every partition has an owner.
-    let (_all, every) = watch::channel((0..partitions).map(PartitionId::own).collect());
-    let gateway = Gateway::with_owners(stores, Arc::new(asking), Arc::new(SystemClock), limits)
-        .with_assignment(every)
-        .with_rulebook(rulebook)
-        .with_troubles(troubles);
+
+    let mut stop_asked = pin!(signals.asked_to_stop());
+    let servers = Servers::open(config, process.waiting.clone()).map_err(failure::start)?;
+    let connecting = Box::pin(Callers::connect(&servers, remote, limits));
+    let Some(connected) = unless(&mut stop_asked, connecting).await else {
+        process.end().await;
+        return Ok(());
+    };
+    let callers = connected.map_err(failure::start)?;
+
+    let leases = leases(
+        settings,
+        &callers.queues,
+        results,
+        process.ending.subscribe(),
+    );
     process.open(router(ApiConfig {
-        gateway: Arc::new(gateway),
+        gateway: callers.gateway.clone(),
         tokens,
         namespaces,
         ids: IdSource::from_system(),
@@ -78,46 +62,29 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         metrics: process.metrics.clone(),
         default_group: settings.worker.group.clone(),
     }));
-    let (url, region) = (process.url(), &etcd.region);
+    crate::say::greeting(&ready(&process, settings));
+    service_manager::ready();
+    let failed = tokio::select! {
+        () = &mut stop_asked => None,
+        reason = callers.failed() => Some(reason),
+    };
+    process.end().await;
+    leases.close().await;
+    callers.queues.close().await;
+    failed.map_or(Ok(()), |reason| Err(Failure::new(Exit::Failed, reason)))
+}
+
+/// The first lines a person sees.
+fn ready(process: &Process, settings: &Settings) -> String {
+    let (url, region) = (process.url(), &settings.cluster.region);
+    let partitions = settings.cluster.partitions;
     let facts = [
         ("API", format!("{url}/v1")),
         ("page", format!("{url}/")),
         ("metrics", format!("{url}/metrics")),
         ("region", format!("{region}, {partitions} partitions")),
     ];
-    crate::say::greeting(&greeting("gateway", &facts));
-    service_manager::ready();
-    let mut directory_failed = directory.failed();
-    let mut reason = None;
-    tokio::select! {
-        () = &mut stop_asked => {}
-        Ok(failed) = directory_failed.wait_for(Option::is_some) => reason.clone_from(&failed),
-    }
-    process.end().await;
-    leases.close().await;
-    queue.close().await;
-    drop(directory);
-    reason.map_or(Ok(()), |reason| Err(Failure::new(Exit::Failed, reason)))
-}
-
-/// What the API works with, and what is told of a store that does not answer.
-fn stores_of_callers(
-    client: Arc<Client>,
-    queue: &Arc<KafkaQueue>,
-    Connected { timetable, ledger }: Connected,
-    timetable_name: &'static str,
-) -> (Stores, watch::Receiver<Vec<String>>) {
-    let log = Arc::new(KafkaLog::new(Arc::clone(&client)));
-    let timetable_of = (timetable_name, timetable.clone());
-    let troubles = health::watch(log.clone(), timetable_of);
-    let stores = Stores {
-        log,
-        timetable,
-        ledger,
-        queue: queue.clone(),
-        history: Arc::new(KafkaHistory::new(client)),
-    };
-    (stores, troubles)
+    greeting("gateway", &facts)
 }
 
 /// Groups on queues that are leased from at once: each has a thread and a consumer.
@@ -126,12 +93,12 @@ const GROUPS_MAX: usize = 64;
 /// Executions on lease, as a member of the groups that are named by whoever leases.
 fn leases(
     settings: &Settings,
-    queue: &Arc<KafkaQueue>,
-    (gates, results): (Gates, ResultTopics),
+    queues: &Queues,
+    results: ResultTopics,
     stopping: watch::Receiver<bool>,
 ) -> Leases {
-    let observer = Observer::new(false);
-    let builder = Worker::builder(queue.clone())
+    let (observer, gates) = (Observer::new(false), Gates::new(queues.rulebook()));
+    let builder = Worker::builder(queues.queue())
         .observer(observer.clone())
         .gates(gates.clone())
         .result_topics(results)
@@ -143,27 +110,10 @@ fn leases(
         ..LeasesConfig::new(stopping.clone())
     };
     let leases = Leases::new(builder, leases);
-    let port: Arc<dyn ExecutionQueue> = queue.clone();
     let served = Served::by_leases(leases.clone());
-    tokio::spawn(observer.watch(port, served, gates, stopping.clone()));
+    tokio::spawn(observer.watch(queues.queue(), served, gates, stopping.clone()));
     tokio::spawn(watch_leases(leases.clone(), stopping));
     leases
-}
-
-async fn connect(
-    waiting: &Waiting,
-    settings: &Settings,
-    kafka: &Client,
-    store: &dyn TimetableStore,
-    etcd: &EtcdConfig,
-) -> Result<(Connected, Directory), Failure> {
-    let partitions = settings.cluster.partitions;
-    let (_, timetable, directory) = tokio::try_join!(
-        servers::kafka(waiting, settings, kafka),
-        servers::timetable(waiting, store),
-        servers::etcd(waiting, settings, || Directory::open(etcd, partitions)),
-    )?;
-    Ok((timetable, directory))
 }
 
 fn namespaces(settings: &Settings) -> NamespacePolicy {
@@ -190,7 +140,7 @@ fn lease_places(
         );
         return Ok(None);
     };
-    let peers = LeasePeers::new(remote).map_err(|error| failure::usage(failure::words(&error)))?;
+    let peers = LeasePeers::new(remote).map_err(|error| failure::start(error.into()))?;
     Ok(Some(LeasePlaces {
         tokens: token.accepted.clone(),
         address,
@@ -223,23 +173,4 @@ fn remote(settings: &Settings, token: &ClusterToken) -> Result<RemoteConfig, Fai
         identity_pem,
         ..RemoteConfig::new(settings.cluster.partitions)
     })
-}
-
-/// The addresses alone, kept up to date.
-fn addresses(
-    mut owners: watch::Receiver<BTreeMap<PartitionId, PartitionOwner>>,
-) -> watch::Receiver<BTreeMap<PartitionId, String>> {
-    let addresses = |owners: &BTreeMap<PartitionId, PartitionOwner>| {
-        let address = |(partition, owner): (&PartitionId, &PartitionOwner)| {
-            (*partition, owner.address.clone())
-        };
-        owners.iter().map(address).collect()
-    };
-    let (tell, known) = watch::channel(addresses(&owners.borrow_and_update()));
-    tokio::spawn(async move {
-        while owners.changed().await.is_ok() {
-            tell.send_replace(addresses(&owners.borrow_and_update()));
-        }
-    });
-    known
 }

@@ -4,14 +4,10 @@ pub(crate) mod configs;
 mod failure;
 mod gateway;
 mod greeting;
-mod health;
 mod process;
 mod scheduler;
 mod schema;
-mod servers;
-pub(crate) mod stores;
 mod token;
-mod waiting;
 mod worker;
 
 use minutehand_cli::{Failure, Role, SchemaItem, SettingsArgs};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use minutehand_cli::{Exit, Failure};
+use minutehand_cluster::Waiting;
 use minutehand_http::{
     NodeConfig, RenderMetrics, Router, ServeLimits, Tokens, refuse_open_bind, switched,
     waiting_router,
@@ -13,7 +14,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::failure::usage;
-use super::waiting::Waiting;
 use crate::descriptors::Descriptors;
 use crate::settings::Settings;
 use crate::signals::{Signals, until_true};

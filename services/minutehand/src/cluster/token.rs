@@ -1,8 +1,8 @@
 //! The secret by which the roles of a cluster know each other, now and after every SIGHUP.
 
 use minutehand_cli::Failure;
+use minutehand_cluster::PeerToken;
 use minutehand_http::Tokens;
-use minutehand_peers::PeerToken;
 use minutehand_settings::Secret;
 
 use super::failure::usage;

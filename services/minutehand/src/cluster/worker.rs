@@ -4,17 +4,16 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
+use minutehand_cluster::Queues;
 use minutehand_http::{NodeConfig, Tokens, node_router};
-use minutehand_kafka::{Client, KafkaQueue, KafkaRulebook};
 use minutehand_model::QueueName;
-use minutehand_node::Readiness;
 use minutehand_ports::ExecutionQueue;
 use minutehand_worker::{Gates, Handler, Places, ResultTopics, Worker, WorkerObserver};
 use tokio::sync::watch;
 
 use super::greeting::greeting;
 use super::process::Process;
-use super::{configs, failure, health, servers, token};
+use super::{configs, failure, token};
 use crate::descriptors::Descriptors;
 use crate::executors::Executors;
 use crate::observer::{Observer, Served};
@@ -26,7 +25,7 @@ use crate::signals::{Signals, unless};
 /// Runs until SIGINT or SIGTERM, then lets running handlers end.
 pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let signals = Signals::listen()?;
-    let (kafka, queues) = (configs::kafka(settings)?, queues(settings)?);
+    let (kafka, names) = (configs::kafka(settings)?, queues(settings)?);
     let descriptors =
         Descriptors::raised().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let executors = executors(settings, descriptors)?;
@@ -35,17 +34,15 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let listen = ("worker.listen", settings.worker.listen);
     let process = Process::start(settings, listen, &tokens, hint, &signals).await?;
 
-    let client = Client::new(kafka).map_err(|error| failure::store(&error))?;
     let mut stop_asked = pin!(signals.asked_to_stop());
-    let connecting = servers::kafka(&process.waiting, settings, &client);
+    let connecting = Box::pin(Queues::connect(kafka, &process.waiting));
     let Some(connected) = unless(&mut stop_asked, connecting).await else {
         process.end().await;
         return Ok(());
     };
-    connected?;
-    let gates = Gates::new(Arc::new(KafkaRulebook::new(Arc::clone(&client))));
-    let queue = Arc::new(KafkaQueue::new(client));
-    let port: Arc<dyn ExecutionQueue> = queue.clone();
+    let queues = connected.map_err(failure::start)?;
+    let gates = Gates::new(queues.rulebook());
+    let port = queues.queue();
     let (stop, stopping) = watch::channel(false);
     let observer = Observer::new(false);
     tokio::spawn(Arc::clone(&observer).watch(
@@ -71,9 +68,8 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     )?;
     let mut running = tokio::spawn(worker.run(crate::signals::until_true(stopping)));
 
-    let troubles = health::watch_stores(vec![Box::new(QueueProbe(port))]);
-    open(&process, tokens, troubles);
-    crate::say::greeting(&ready(&process, settings, queues));
+    open(&process, tokens, &queues);
+    crate::say::greeting(&ready(&process, settings, names));
     service_manager::ready();
     let by_itself = tokio::select! {
         () = &mut stop_asked => None,
@@ -84,11 +80,11 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         Some(ended) => ended,
         None => running.await,
     };
-    queue.close().await;
+    queues.close().await;
     process.end().await;
     match ended {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(Failure::new(Exit::Failed, failure::words(&error))),
+        Ok(Err(error)) => Err(failure::failed(&error)),
         Err(error) => Err(Failure::new(
             Exit::Failed,
             format!("the worker failed: {error}"),
@@ -97,14 +93,11 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
 }
 
 /// Tells how it stands.
-fn open(process: &Process, tokens: Tokens, troubles: watch::Receiver<Vec<String>>) {
+fn open(process: &Process, tokens: Tokens, queues: &Queues) {
     process.open(node_router(NodeConfig {
         owners: None,
         tokens,
-        readiness: Arc::new(move || match troubles.borrow().clone() {
-            troubles if troubles.is_empty() => Readiness::Ready,
-            troubles => Readiness::NotReady(troubles),
-        }),
+        readiness: Arc::new(queues.readiness()),
         metrics: process.metrics.clone(),
         stopping: process.ending.subscribe(),
     }));
@@ -182,18 +175,4 @@ fn worker(
 pub(super) fn result_topics(config: &WorkerConfig) -> Result<ResultTopics, Failure> {
     ResultTopics::new(&config.result_topics)
         .map_err(|error| failure::usage(format!("worker.result_topics: {error}")))
-}
-
-/// Kafka, by its queues.
-struct QueueProbe(Arc<dyn ExecutionQueue>);
-
-#[async_trait::async_trait]
-impl health::Probe for QueueProbe {
-    fn name(&self) -> &'static str {
-        "Kafka"
-    }
-
-    async fn ask(&self) -> Result<(), minutehand_ports::PortError> {
-        self.0.queues().await.map(drop)
-    }
 }

@@ -18,8 +18,6 @@ use serde::{Deserialize, Serialize};
 
 use sections::{ClusterConfig, GatewayConfig, HttpConfig, SchedulerConfig};
 pub(crate) use sections::{LogFormat, TelemetryConfig, Unclaimed, WorkerConfig};
-#[cfg(feature = "cluster")]
-pub(crate) use sections::{TimetableConfig, TimetableKind};
 
 /// Settings of Minutehand.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -27,13 +25,13 @@ pub(crate) use sections::{TimetableConfig, TimetableKind};
 pub(crate) struct Settings {
     pub(crate) cluster: ClusterConfig,
     #[cfg(feature = "cluster")]
-    pub(crate) kafka: minutehand_kafka::KafkaConfig,
+    pub(crate) kafka: minutehand_cluster::KafkaConfig,
     #[cfg(feature = "cluster")]
-    pub(crate) cassandra: minutehand_cassandra::CassandraConfig,
+    pub(crate) cassandra: minutehand_cluster::CassandraConfig,
     #[cfg(feature = "cluster")]
-    pub(crate) etcd: minutehand_etcd::EtcdConfig,
+    pub(crate) etcd: minutehand_cluster::EtcdConfig,
     #[cfg(feature = "cluster")]
-    pub(crate) timetable: TimetableConfig,
+    pub(crate) timetable: minutehand_cluster::TimetableConfig,
     pub(crate) embedded: minutehand_standalone::EmbeddedConfig,
     pub(crate) engine: minutehand_node::EngineConfig,
     pub(crate) scheduler: SchedulerConfig,

@@ -46,25 +46,6 @@ impl Default for ClusterConfig {
     }
 }
 
-/// Where tasks lie that are due beyond the look-ahead.
-#[cfg(feature = "cluster")]
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct TimetableConfig {
-    /// The store; the section of its name says how to reach it.
-    pub(crate) store: TimetableKind,
-}
-
-/// The stores that a timetable can lie in.
-#[cfg(feature = "cluster")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum TimetableKind {
-    /// Apache Cassandra or ScyllaDB.
-    #[default]
-    Cassandra,
-}
-
 /// A scheduler among others.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

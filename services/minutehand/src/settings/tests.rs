@@ -467,9 +467,7 @@ mod of_cluster {
                 settings.gateway.tokens_file.is_some(),
                 "{path}: others reach the gateway"
             );
-            crate::cluster::configs::kafka(settings).expect(path);
-            crate::cluster::stores::timetable(settings).expect(path);
-            crate::cluster::configs::etcd(settings).expect(path);
+            crate::cluster::configs::cluster(settings).expect(path);
         }
     }
 
@@ -509,13 +507,8 @@ mod of_cluster {
             let settings = loaded(Mode::Cluster, &args(None, None, set), &[])
                 .expect("each by itself is right")
                 .settings;
-            let kafka = crate::cluster::configs::kafka(&settings).map(drop);
-            let cassandra = crate::cluster::stores::timetable(&settings).map(drop);
-            let etcd = crate::cluster::configs::etcd(&settings).map(drop);
-            [kafka, cassandra, etcd]
-                .into_iter()
-                .find_map(Result::err)
-                .map(|failure| failure.message)
+            let checked = crate::cluster::configs::cluster(&settings);
+            checked.err().map(|failure| failure.message)
         };
         assert_eq!(refused(&[]), None);
         for (set, message) in [

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use minutehand_kafka::Client;
-use minutehand_kafka::raw::{RawOutgoing, RawProducer, RawReader};
+use minutehand_cluster::kafka::Client;
+use minutehand_cluster::kafka::raw::{RawOutgoing, RawProducer, RawReader};
 
 use minutehand_model::limits::SET_ASIDE_BYTES_MAX;
 

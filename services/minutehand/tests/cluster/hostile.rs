@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use minutehand_kafka::Client;
-use minutehand_kafka::raw::{RawOutgoing, RawProducer, RawReader};
+use minutehand_cluster::kafka::Client;
+use minutehand_cluster::kafka::raw::{RawOutgoing, RawProducer, RawReader};
 use minutehand_model::limits::{
     EXECUTION_BYTES_MAX, HEADER_VALUE_BYTES_MAX, HEADERS_MAX, PAYLOAD_BYTES_MAX, RECORD_BYTES_MAX,
     RECORD_KEY_BYTES_MAX, SET_ASIDE_BYTES_MAX, TASK_BYTES_MAX, TASK_HEAD_BYTES_MAX,

@@ -1,6 +1,6 @@
 //! The laboratory's load on the roles of a cluster, through Kafka.
 
-use minutehand_kafka::KafkaConfig;
+use minutehand_cluster::KafkaConfig;
 use minutehand_loadtest::load::{LoadOptions, Scenario, Target, run};
 
 use crate::support::Cluster;

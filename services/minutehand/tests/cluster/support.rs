@@ -63,15 +63,16 @@ impl Cluster {
 
     /// A client of the cluster's topics, for records that no role would write, and the runtime that
     /// it works on.
-    pub(crate) fn kafka(&self) -> (Runtime, Arc<minutehand_kafka::Client>) {
+    pub(crate) fn kafka(&self) -> (Runtime, Arc<minutehand_cluster::kafka::Client>) {
         let runtime = Runtime::new().expect("a runtime");
         let within = runtime.enter();
-        let config = minutehand_kafka::KafkaConfig {
+        let config = minutehand_cluster::kafka::KafkaConfig {
             brokers: vec![self.endpoints.of(Service::Kafka).to_owned()],
             topic_prefix: self.name.clone(),
-            ..minutehand_kafka::KafkaConfig::default()
+            ..minutehand_cluster::kafka::KafkaConfig::default()
         };
-        let client = minutehand_kafka::Client::new(config).expect("settings that can be used");
+        let client =
+            minutehand_cluster::kafka::Client::new(config).expect("settings that can be used");
         drop(within);
         (runtime, client)
     }

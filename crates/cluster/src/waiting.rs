@@ -4,48 +4,50 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use minutehand_cli::{Exit, Failure};
+use minutehand_backoff::{Backoff, Pauses};
 use minutehand_node::Readiness;
+use minutehand_ports::with_causes;
 
-/// Pause after the first attempt that found nobody; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// No pause is longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+use crate::error::StartError;
+
+/// Between attempts that found nobody.
+const PAUSES: Pauses = Pauses::between(Duration::from_millis(250), Duration::from_secs(4));
 
 /// A server, as it is called in a sentence, and where it should be.
-#[derive(Clone, Debug)]
-pub(super) struct Server {
-    pub(super) name: &'static str,
-    pub(super) endpoints: Vec<String>,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Server<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) endpoints: &'a [String],
 }
 
 /// The servers that have not answered yet, and why not.
 #[derive(Clone, Default)]
-pub(super) struct Waiting(Arc<Mutex<BTreeMap<&'static str, String>>>);
+pub struct Waiting(Arc<Mutex<BTreeMap<&'static str, String>>>);
 
 impl Waiting {
     /// Tries until it succeeds. Who does not answer is waited for; what an operator must mend is an
     /// error at once.
-    pub(super) async fn until<T, F>(
+    pub(crate) async fn until<T, F>(
         &self,
-        server: Server,
+        server: Server<'_>,
         mut attempt: impl FnMut() -> F,
-    ) -> Result<T, Failure>
+    ) -> Result<T, StartError>
     where
-        F: Future<Output = Result<T, Failure>> + Send,
+        F: Future<Output = Result<T, StartError>> + Send,
     {
         let Server { name, endpoints } = server;
         let waits_for = format!("waiting for {name} at {}", endpoints.join(", "));
         self.note(name, waits_for.clone());
-        let (mut pause, mut is_told) = (FIRST_PAUSE, false);
+        let (mut backoff, mut is_told) = (Backoff::new(PAUSES), false);
         loop {
             match attempt().await {
-                Err(failure) if failure.exit == Exit::Unreachable => {
+                Err(StartError::Unreachable(cause)) => {
+                    let reason = with_causes(&*cause);
                     if !is_told {
-                        tracing::warn!(reason = failure.message, "{waits_for}");
+                        tracing::warn!(reason, "{waits_for}");
                         is_told = true;
                     }
-                    self.note(name, format!("{waits_for}: {}", failure.message));
+                    self.note(name, format!("{waits_for}: {reason}"));
                 }
                 settled => {
                     self.locked().remove(name);
@@ -55,13 +57,12 @@ impl Waiting {
                     return settled;
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(backoff.next_pause()).await;
         }
     }
 
     /// Not ready, because of whoever has not answered.
-    pub(super) fn readiness(&self) -> Readiness {
+    pub fn readiness(&self) -> Readiness {
         let mut reasons: Vec<String> = self.locked().values().cloned().collect();
         if reasons.is_empty() {
             reasons.push("starting".to_owned());
@@ -82,12 +83,10 @@ impl Waiting {
 mod tests {
     use super::*;
 
-    fn server() -> Server {
-        Server {
-            name: "etcd",
-            endpoints: vec!["a:1".to_owned(), "b:2".to_owned()],
-        }
-    }
+    const SERVER: Server<'static> = Server {
+        name: "etcd",
+        endpoints: &[],
+    };
 
     fn reasons(waiting: &Waiting) -> Vec<String> {
         match waiting.readiness() {
@@ -99,7 +98,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_does_not_answer_is_named_until_it_does() {
         let (waiting, mut attempts) = (Waiting::default(), 0);
-        let found = waiting.until(server(), || {
+        let endpoints = ["a:1".to_owned(), "b:2".to_owned()];
+        let server = Server {
+            endpoints: &endpoints,
+            ..SERVER
+        };
+        let found = waiting.until(server, || {
             attempts += 1;
             let said = reasons(&waiting).join("; ");
             assert!(said.starts_with("waiting for etcd at a:1, b:2"), "{said}");
@@ -110,21 +114,21 @@ mod tests {
             );
             std::future::ready(match attempts {
                 5 => Ok("found"),
-                _ => Err(Failure::new(Exit::Unreachable, "nobody listens there")),
+                _ => Err(StartError::Unreachable("nobody listens there".into())),
             })
         });
-        assert_eq!(found.await, Ok("found"));
+        assert_eq!(found.await.ok(), Some("found"));
         assert_eq!(attempts, 5);
         assert_eq!(reasons(&waiting), ["starting"]);
     }
 
     #[tokio::test]
     async fn what_an_operator_must_mend_is_not_waited_for() {
-        let refused = Failure::new(Exit::Failed, "the password is wrong");
         let waiting = Waiting::default();
+        let refused = || Err(StartError::Failed("the password is wrong".into()));
         let failed: Result<(), _> = waiting
-            .until(server(), || std::future::ready(Err(refused.clone())))
+            .until(SERVER, || std::future::ready(refused()))
             .await;
-        assert_eq!(failed, Err(refused));
+        assert!(matches!(failed, Err(StartError::Failed(_))));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use minutehand_model::PartitionId;
 use minutehand_node::{Clock, SystemClock};
-use minutehand_ports::{CommandLog, PortError, Timetable};
+use minutehand_ports::{CommandLog, ExecutionQueue, PortError, Timetable};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -17,7 +17,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Something whose health can be asked.
 #[async_trait]
-pub(super) trait Probe: Send + Sync {
+pub(crate) trait Probe: Send + Sync {
     /// What it is called in a sentence.
     fn name(&self) -> &'static str;
 
@@ -36,6 +36,20 @@ impl Probe for LogProbe {
 
     async fn ask(&self) -> Result<(), PortError> {
         self.0.bounds(PartitionId::own(0)).await.map(drop)
+    }
+}
+
+/// Kafka, by its queues.
+pub(crate) struct QueueProbe(pub(crate) Arc<dyn ExecutionQueue>);
+
+#[async_trait]
+impl Probe for QueueProbe {
+    fn name(&self) -> &'static str {
+        "Kafka"
+    }
+
+    async fn ask(&self) -> Result<(), PortError> {
+        self.0.queues().await.map(drop)
     }
 }
 
@@ -59,7 +73,7 @@ impl Probe for TimetableProbe {
 
 /// Asks the log and the timetable, which has a name, for as long as somebody listens: what does not
 /// answer, in words.
-pub(super) fn watch(
+pub(crate) fn watch(
     log: Arc<dyn CommandLog>,
     (name, timetable): (&'static str, Arc<dyn Timetable>),
 ) -> watch::Receiver<Vec<String>> {
@@ -70,7 +84,7 @@ pub(super) fn watch(
 }
 
 /// Asks for as long as somebody listens: what does not answer, in words.
-pub(super) fn watch_stores(probes: Vec<Box<dyn Probe>>) -> watch::Receiver<Vec<String>> {
+pub(crate) fn watch_stores(probes: Vec<Box<dyn Probe>>) -> watch::Receiver<Vec<String>> {
     let (tell, troubles) = watch::channel(Vec::new());
     tokio::spawn(async move {
         while !tell.is_closed() {
