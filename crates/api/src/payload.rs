@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use crate::InvalidField;
 use crate::json::payload_bytes;
@@ -32,12 +34,15 @@ pub fn body_of(payload: Option<&RawValue>, base64: Option<&str>) -> Result<Bytes
     }
 }
 
-/// A payload on its way out: as text when it is UTF-8, else as Base64.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A payload on its way out: as text when it is UTF-8, else as Base64; neither when there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Payload {
     /// The payload as text. JSON that was sent as a payload comes back as the text it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
     /// The payload in Base64, when it is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = Byte)]
     pub payload_base64: Option<String>,
 }
 

@@ -31,7 +31,7 @@ use crate::routes::{
         (name = "operations", description = "How the scheduler itself is doing"),
     ),
     security(("bearer" = [])),
-    modifiers(&Bearer, &AbsentNotNull),
+    modifiers(&Bearer, &PartsInPlace, &AbsentNotNull),
     paths(
         tasks::create, tasks::list, tasks::find, tasks::cancel, tasks::reschedule, bulk::create,
         schedules::create, schedules::list, schedules::show, schedules::revise, schedules::delete,
@@ -99,6 +99,38 @@ impl Modify for Bearer {
         let components = openapi.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
+}
+
+/// A part that has no name of its own is described where it is: its members are the whole's.
+struct PartsInPlace;
+
+impl Modify for PartsInPlace {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let schemas = &mut openapi.components.get_or_insert_default().schemas;
+        schemas.values_mut().for_each(with_parts_in_place);
+    }
+}
+
+fn with_parts_in_place(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::AllOf(all)) = schema else {
+        return;
+    };
+    all.items.iter_mut().for_each(with_parts_in_place);
+    let objects = all.items.iter().map(|item| match item {
+        RefOr::T(Schema::Object(object)) => Some(object),
+        _ => None,
+    });
+    let Some(objects) = objects.collect::<Option<Vec<&Object>>>() else {
+        return;
+    };
+    let mut whole = Object::new();
+    whole.description.clone_from(&all.description);
+    whole.example.clone_from(&all.example);
+    for object in objects {
+        whole.properties.extend(object.properties.clone());
+        whole.required.extend(object.required.iter().cloned());
+    }
+    *schema = RefOr::T(Schema::Object(whole));
 }
 
 /// What may be left out is described as left out: it need not be null as well.

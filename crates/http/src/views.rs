@@ -1,6 +1,5 @@
 //! What the gateway tells, as the API answers it.
 
-use bytes::Bytes;
 use minutehand_api::{self as api, time_text};
 use minutehand_model::limits::REASON_BYTES_MAX;
 use minutehand_model::{
@@ -32,7 +31,6 @@ pub(crate) fn task_handle(
 
 pub(crate) fn task(view: &TaskView) -> api::Task {
     let task = view.task.as_ref();
-    let (payload, payload_base64) = payload(task.map(|task| &task.payload));
     api::Task {
         namespace: view.namespace.to_string(),
         id: view.id.to_string(),
@@ -45,8 +43,9 @@ pub(crate) fn task(view: &TaskView) -> api::Task {
         queue: task
             .map(|task| task.queue.to_string())
             .or_else(|| queue_of(&view.outcomes)),
-        payload,
-        payload_base64,
+        payload: task
+            .map(|task| api::Payload::from(&task.payload))
+            .unwrap_or_default(),
         headers: task
             .map(|task| task.headers.iter().cloned().collect())
             .unwrap_or_default(),
@@ -83,15 +82,6 @@ fn chained(task: &Task, branch: Branch) -> Option<api::ChainedTask> {
     task.chain.on(branch).map(api::ChainedTask::from)
 }
 
-/// The two fields of a payload; neither when there is none.
-fn payload(payload: Option<&Bytes>) -> (Option<String>, Option<String>) {
-    let api::Payload {
-        payload,
-        payload_base64,
-    } = payload.map(api::Payload::from).unwrap_or_default();
-    (payload, payload_base64)
-}
-
 /// As much as is shown of what an attempt said.
 fn beginning(detail: &str) -> &str {
     &detail[..detail.floor_char_boundary(REASON_BYTES_MAX)]
@@ -111,7 +101,6 @@ fn outcome(outcome: &Outcome) -> api::Outcome {
 pub(crate) fn lease(leased: &Leased, places: Option<&LeasePlaces>) -> api::Lease {
     let execution = leased.execution();
     let task = &execution.task;
-    let (payload, payload_base64) = payload(Some(&task.payload));
     api::Lease {
         lease_id: lease_places::written(leased.id, places),
         delivery_token: execution.token.to_string(),
@@ -126,8 +115,7 @@ pub(crate) fn lease(leased: &Leased, places: Option<&LeasePlaces>) -> api::Lease
             .map(|origin| origin.schedule.to_string()),
         due_at: time_text(task.due),
         attempt: task.attempt,
-        payload,
-        payload_base64,
+        payload: (&task.payload).into(),
         headers: task.headers.iter().cloned().collect(),
         expires_at: time_text(leased.expires_at),
     }
@@ -189,7 +177,6 @@ fn paused(gate: &Gate) -> api::Paused {
 
 pub(crate) fn dead_letter(view: &LetterView) -> api::DeadLetter {
     let task = view.task.as_ref().ok();
-    let (payload, payload_base64) = payload(task.map(|task| &task.payload));
     api::DeadLetter {
         number: view.number,
         queue: view.letter.queue.to_string(),
@@ -200,8 +187,9 @@ pub(crate) fn dead_letter(view: &LetterView) -> api::DeadLetter {
         dead_at: time_text(view.letter.at),
         attempts: view.letter.attempts,
         reason: view.letter.reason.clone(),
-        payload,
-        payload_base64,
+        payload: task
+            .map(|task| api::Payload::from(&task.payload))
+            .unwrap_or_default(),
         unreadable: view.task.as_ref().err().cloned(),
     }
 }

@@ -6,6 +6,8 @@ use minutehand_model::choice;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::Payload;
+
 /// An execution on lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Lease {
@@ -33,13 +35,10 @@ pub struct Lease {
     pub due_at: String,
     /// Counted from 1.
     pub attempt: u32,
-    /// The payload as text. JSON that was sent as a payload comes back as the text it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<String>,
-    /// The payload in Base64, when it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = Byte)]
-    pub payload_base64: Option<String>,
+    /// What it carries.
+    #[serde(flatten)]
+    #[schema(inline)]
+    pub payload: Payload,
     /// The task's headers.
     pub headers: BTreeMap<String, String>,
     /// When the lease ends unless it is answered or extended.

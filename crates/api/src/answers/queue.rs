@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{PartitionNumber, page};
-use crate::NamespaceLimit;
+use crate::{NamespaceLimit, Payload};
 
 /// A queue and how full it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -138,13 +138,10 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// Why the last one failed.
     pub reason: String,
-    /// The payload as text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<String>,
-    /// The payload in Base64, when it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = Byte)]
-    pub payload_base64: Option<String>,
+    /// What it carries.
+    #[serde(flatten)]
+    #[schema(inline)]
+    pub payload: Payload,
     /// Why its task cannot be understood, when that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Offset, PartitionNumber, page};
-use crate::{ChainedTask, Problem, Retry};
+use crate::{ChainedTask, Payload, Problem, Retry};
 
 /// Where a created task stands: keep it to find the task again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -63,13 +63,10 @@ pub struct Task {
     /// The stream its execution goes to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
-    /// The payload as text. JSON that was sent as a payload comes back as the text it was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub payload: Option<String>,
-    /// The payload in Base64, when it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = Byte)]
-    pub payload_base64: Option<String>,
+    /// What it carries.
+    #[serde(flatten)]
+    #[schema(inline)]
+    pub payload: Payload,
     /// Names and values for the worker.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use minutehand_api::routes::fill;
 use minutehand_api::{
-    LeaseAnswer, LeaseAnswers, LeaseStatus, Leases, LeasesAnswered, NewLeases, QueueAction, Text,
+    LeaseAnswer, LeaseAnswers, LeaseStatus, Leases, LeasesAnswered, NewLeases, Payload,
+    QueueAction, Text,
 };
 use reqwest::Method;
 use serde_json::value::to_raw_value;
@@ -39,14 +40,21 @@ pub(super) async fn lease(
     }
     let now = console.now();
     let rows = leases.iter().map(|lease| {
-        let bytes = lease.payload_base64.as_deref();
-        let payload = lease.payload.as_deref().or(bytes);
+        let Payload {
+            payload,
+            payload_base64,
+        } = &lease.payload;
+        let payload = payload.as_ref().or(payload_base64.as_ref());
         vec![
             lease.lease_id.clone(),
             lease.task_id.clone(),
             lease.attempt.to_string(),
             with_relative(&lease.expires_at, now),
-            payload.unwrap_or_default().chars().take(60).collect(),
+            payload
+                .map_or("", String::as_str)
+                .chars()
+                .take(60)
+                .collect(),
         ]
     });
     let head = ["lease", "task", "attempt", "expires", "payload"];
