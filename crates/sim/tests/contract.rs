@@ -1,6 +1,7 @@
 //! The ports' contract, held against the in-memory stores.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use minutehand_model::Timestamp;
@@ -10,7 +11,15 @@ use minutehand_sim::ports::MemoryStores;
 
 struct Memory;
 
-fn stores(memory: MemoryStores) -> Stores {
+/// The stores, and the clock that they go by.
+#[derive(Clone)]
+struct Kept {
+    memory: MemoryStores,
+    clock_ms: Arc<AtomicI64>,
+}
+
+fn stores(kept: Kept) -> Stores {
+    let memory = &kept.memory;
     Stores {
         log: Arc::new(memory.clone()),
         sink: Arc::new(memory.clone()),
@@ -19,28 +28,36 @@ fn stores(memory: MemoryStores) -> Stores {
         coordinator: Arc::new(memory.clone()),
         queue: Arc::new(memory.clone()),
         history: Arc::new(memory.clone()),
-        keep: Box::new(memory),
+        keep: Box::new(kept),
     }
 }
 
-fn memory(stores: &Stores) -> &MemoryStores {
+fn kept(stores: &Stores) -> &Kept {
     stores.keep.downcast_ref().expect("made by this harness")
 }
 
 #[async_trait]
 impl Harness for Memory {
     async fn fresh(&self) -> Stores {
-        stores(MemoryStores::new(PARTITIONS))
+        let clock_ms = Arc::new(AtomicI64::new(0));
+        let clock = Arc::clone(&clock_ms);
+        let now = move || Timestamp::from_millis(clock.load(Ordering::Relaxed));
+        stores(Kept {
+            memory: MemoryStores::new(PARTITIONS, now),
+            clock_ms,
+        })
     }
 
     async fn reopen(&self, before: Stores) -> Stores {
-        let memory = memory(&before).clone();
-        memory.restart();
-        stores(memory)
+        let kept = kept(&before).clone();
+        kept.memory.restart();
+        stores(kept)
     }
 
     fn set_clock(&self, stores: &Stores, now: Timestamp) -> bool {
-        memory(stores).set_clock(now);
+        let Kept { memory, clock_ms } = kept(stores);
+        clock_ms.store(now.as_millis(), Ordering::Relaxed);
+        memory.confirm();
         true
     }
 }

@@ -93,7 +93,7 @@ async fn a_refused_line_is_named_and_stops_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_log_that_fails_ends_the_rest_and_says_where_to_go_on() {
     let api = api().await;
-    api.store.break_log(true);
+    api.store.set_full(true);
     let body = format!("{{}}\n{}", "{\"queue\":\"q\",\"delay\":1}\n".repeat(3));
     let problem = api.post(&format!("{TASKS}:bulk"), &body).await.problem(503);
     assert_eq!(problem["type"], "urn:minutehand:problem:bulk-stopped");
@@ -116,7 +116,7 @@ async fn a_log_that_fails_ends_the_rest_and_says_where_to_go_on() {
             .unwrap()
             .contains("the disk is full")
     );
-    api.store.break_log(false);
+    api.store.set_full(false);
     assert_eq!(
         lines(&api.post(&format!("{TASKS}:bulk"), &body).await)[0],
         json!({"accepted": 3, "refused": 1})
@@ -126,7 +126,7 @@ async fn a_log_that_fails_ends_the_rest_and_says_where_to_go_on() {
 #[tokio::test(start_paused = true)]
 async fn after_a_failed_log_no_more_lines_are_read() {
     let api = api().await;
-    api.store.break_log(true);
+    api.store.set_full(true);
     // An upload without end: it is answered only because nobody reads on.
     let line = "{\"queue\":\"q\",\"delay\":\"1h\"}\n";
     let chunks = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(line.repeat(1_000)));

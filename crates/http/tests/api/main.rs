@@ -8,7 +8,6 @@ mod hostile;
 mod operations;
 mod queues;
 mod schedules;
-mod store;
 mod strangers;
 mod support;
 mod tasks;

@@ -12,12 +12,11 @@ use minutehand_model::Timestamp;
 use minutehand_node::{
     Clock, Damage, Gateway, Limits, Node, OwnerStores, Owners, Readiness, Stores,
 };
+use minutehand_sim::ports::MemoryStores;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tower::ServiceExt;
-
-use crate::store::Store;
 
 /// 2026-11-23T16:00:00Z, when every test begins.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_449_600_000);
@@ -36,7 +35,7 @@ impl Clock for VirtualClock {
 
 pub(crate) struct Api {
     pub(crate) router: Router,
-    pub(crate) store: Arc<Store>,
+    pub(crate) store: Arc<MemoryStores>,
     /// Ends the node when dropped.
     _shutdown: watch::Sender<bool>,
 }
@@ -58,7 +57,8 @@ pub(crate) async fn api_with(setup: Setup) -> Api {
     let clock: Arc<dyn Clock> = Arc::new(VirtualClock {
         begin: Instant::now(),
     });
-    let store = Store::new(PARTITIONS, Arc::clone(&clock));
+    let now = Arc::clone(&clock);
+    let store = Arc::new(MemoryStores::new(PARTITIONS, move || now.now()));
     let owners = Owners::new(PARTITIONS);
     let stores = Stores {
         log: store.clone(),

@@ -1,4 +1,6 @@
-//! Ports that are not there, for the harness of an adapter that has only some of them.
+//! Ports that are not there, for the harness of an adapter that has only some of them. This is no
+//! store in memory (that is `crates/sim/src/ports/mod.rs`): a test that asks for what its adapter
+//! does not have must fail in words, not be answered by another's port.
 
 use std::collections::BTreeSet;
 

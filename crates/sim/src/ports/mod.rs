@@ -1,8 +1,8 @@
 //! The in-memory stores behind the ports' traits: for tests of whatever stands on ports, in one
 //! process, without a disk.
 //!
-//! Nothing fails here and nothing takes time. [`MemoryStores`] is one node's view; its clones share
-//! everything.
+//! Nothing takes time here, and nothing fails unless a test says so. [`MemoryStores`] is one node's
+//! view; its clones share everything.
 
 mod scheduler;
 mod workers;
@@ -41,6 +41,7 @@ struct State {
     dead_letters: Vec<(u64, DeadLetter)>,
     dead_letters_ever: u64,
     outcomes: Vec<(TaskKey, Outcome)>,
+    is_full: bool,
     stops: BTreeMap<QueueName, StopListeners>,
 }
 
@@ -50,6 +51,7 @@ struct Shared {
     assignment: watch::Sender<BTreeSet<PartitionId>>,
     confirmed_at: watch::Sender<Timestamp>,
     published: Notify,
+    clock: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
 /// Every store of a node, in memory. Clones are the same stores.
@@ -59,8 +61,11 @@ pub struct MemoryStores {
 }
 
 impl MemoryStores {
-    /// Empty stores with that many partitions; the clock stands at the epoch.
-    pub fn new(partitions: u32) -> MemoryStores {
+    /// Empty stores with that many partitions, which go by that clock.
+    pub fn new(
+        partitions: u32,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> MemoryStores {
         let count = partitions as usize;
         let state = State {
             stores: Stores::of(count, LogStore::default, SinkStore::default),
@@ -73,18 +78,49 @@ impl MemoryStores {
                 .map(|_| watch::Sender::new(LogOffset::START))
                 .collect(),
             assignment: watch::Sender::new((0..partitions).map(PartitionId::own).collect()),
-            confirmed_at: watch::Sender::new(Timestamp::from_millis(0)),
+            confirmed_at: watch::Sender::new(clock()),
             published: Notify::new(),
+            clock: Box::new(clock),
         };
         MemoryStores {
             shared: Arc::new(shared),
         }
     }
 
-    /// Sets the clock that the log stamps records with, and confirms the lease as of then.
-    pub fn set_clock(&self, now: Timestamp) {
-        self.state().clock_ms = now.as_millis();
-        self.shared.confirmed_at.send_replace(now);
+    /// Confirms the lease as of now.
+    pub fn confirm(&self) {
+        self.shared.confirmed_at.send_replace((self.shared.clock)());
+    }
+
+    /// While it is full, the log takes nothing.
+    pub fn set_full(&self, is_full: bool) {
+        self.state().is_full = is_full;
+    }
+
+    /// A dead letter as a worker leaves it behind; they are numbered from 1.
+    pub fn add_dead_letter(&self, letter: DeadLetter) {
+        self.state().add_dead_letter(letter);
+    }
+
+    /// The end of an attempt as a worker reports it.
+    pub fn add_outcome(&self, key: TaskKey, outcome: Outcome) {
+        self.state().outcomes.push((key, outcome));
+    }
+
+    /// Records that the logs have taken in all.
+    pub fn records(&self) -> usize {
+        let state = self.state();
+        let logs = state.stores.logs.iter();
+        logs.map(|log| log.end().position() as usize).sum()
+    }
+
+    /// Everything published, in order.
+    pub fn published(&self) -> Vec<Delivery> {
+        let state = self.state();
+        let deliveries = state.deliveries.values().flatten().flatten();
+        let mut deliveries: Vec<Delivery> = deliveries.cloned().collect();
+        deliveries.sort_by_key(|delivery| (delivery.published_at, delivery.due));
+        deliveries
     }
 
     /// As a new process finds them: what was handed out and not settled will be handed out again,
@@ -97,10 +133,13 @@ impl MemoryStores {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared
+        let mut state = self
+            .shared
             .state
             .lock()
-            .expect("no user of the stores has panicked")
+            .expect("no user of the stores has panicked");
+        state.clock_ms = (self.shared.clock)().as_millis();
+        state
     }
 
     /// Tells who waits for the logs that they have grown.

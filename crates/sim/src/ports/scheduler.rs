@@ -29,6 +29,14 @@ impl CommandLog for MemoryStores {
     ) -> Result<Appended, PortError> {
         let mut state = self.state();
         let index = state.index(partition, "append to the log")?;
+        if state.is_full {
+            let reason = "the disk is full";
+            return Err(PortError::new(
+                ErrorClass::Retry,
+                "append to the log",
+                reason,
+            ));
+        }
         let now_ms = state.clock_ms;
         let log = &mut state.stores.logs[index];
         let (first, count) = (log.end(), records.len());

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use minutehand_model::{LastWord, Outcome, PartitionId, QueueName, TaskKey};
 use minutehand_ports::{
-    Claim, DeadLetterPage, Delivery, DeliveryId, EndedPage, EndedQuery, ErrorClass, ExecutionQueue,
-    History, PortError, QueueDepth, Report, Settlement, Stop, StopReceiver, refuse_output,
+    Claim, DeadLetter, DeadLetterPage, Delivery, DeliveryId, EndedPage, EndedQuery, ErrorClass,
+    ExecutionQueue, History, PortError, QueueDepth, Report, Settlement, Stop, StopReceiver,
+    refuse_output,
 };
 use minutehand_record::task::is_for;
 
@@ -50,10 +51,14 @@ impl State {
     fn settle_one(&mut self, settlement: Settlement) {
         self.append_all(settlement.commands);
         if let Some(letter) = settlement.dead_letter {
-            self.dead_letters_ever += 1;
-            self.dead_letters.push((self.dead_letters_ever, letter));
+            self.add_dead_letter(letter);
         }
         self.outcomes.extend(settlement.outcome);
+    }
+
+    pub(super) fn add_dead_letter(&mut self, letter: DeadLetter) {
+        self.dead_letters_ever += 1;
+        self.dead_letters.push((self.dead_letters_ever, letter));
     }
 
     fn tell(&mut self, word: LastWord) {
@@ -295,9 +300,8 @@ impl History for MemoryStores {
         count_max: usize,
     ) -> Result<DeadLetterPage, PortError> {
         let state = self.state();
-        let wanted = |(number, letter): &&(u64, minutehand_ports::DeadLetter)| {
-            *number >= from && letter.queue == *queue
-        };
+        let wanted =
+            |(number, letter): &&(u64, DeadLetter)| *number >= from && letter.queue == *queue;
         let mut found = state.dead_letters.iter().filter(wanted);
         let letters = found.by_ref().take(count_max).cloned().collect();
         Ok(DeadLetterPage {
