@@ -5,6 +5,9 @@ use minutehand_model::time::DAY_MS;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// By how much the oldest task is late before what is late is caught up with, in milliseconds.
+pub const CATCH_UP_AFTER_MS_DEFAULT: i64 = 2_000;
+
 /// What a partition does with tasks and time. Times are milliseconds, sizes bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -120,7 +123,7 @@ impl Default for Config {
             tick_bytes_max: 8 * 1024 * 1024,
             normal_tick_delay_ms: 0,
             low_tick_delay_ms: 500,
-            catch_up_after_ms: 2_000,
+            catch_up_after_ms: CATCH_UP_AFTER_MS_DEFAULT,
             catch_up_rate_per_s: 0,
             ledger: true,
             checkpoint_interval_ms: 1_000,

@@ -62,7 +62,7 @@ mod timetable_writes;
 mod unsettled;
 mod wake;
 
-pub use config::Config;
+pub use config::{CATCH_UP_AFTER_MS_DEFAULT, Config};
 pub use effect::{Effect, Occurrences, StopReason};
 pub use input::{Failure, Input, InputRecord, Moment, RequestId};
 pub use memory::Memory;

@@ -2,10 +2,10 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use minutehand_engine::Phase;
-use minutehand_model::{Epoch, Frontier, Gap, PartitionId, Place, Stretch, Timestamp};
+use minutehand_model::{Epoch, PartitionId, Timestamp};
 use minutehand_node::OwnerStatus;
 use minutehand_record::DecodeError;
-use minutehand_record::frontier::{GapMessage, PlaceMessage, StretchMessage};
+use minutehand_record::frontier::FrontierParts;
 use prost::Message;
 
 use crate::FRAME_BYTES_MAX;
@@ -85,12 +85,12 @@ impl StatusFrame {
 fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
     let phase = PHASES.iter().position(|phase| *phase == status.phase);
     let phase = phase.and_then(|phase| u32::try_from(phase).ok());
-    let Frontier {
+    let FrontierParts {
         head,
         gaps,
         backlog,
         owed_after,
-    } = &status.frontier;
+    } = (&status.frontier).into();
     StatusMessage {
         owner: OwnerPart {
             partition: partition.bits(),
@@ -100,8 +100,8 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
         },
         progress: ProgressPart {
             applied: status.applied.bits(),
-            head: Some((*head).into()),
-            gaps: gaps.iter().map(Into::into).collect(),
+            head,
+            gaps,
             replay_from: status.replay_from.bits(),
             tick: status.tick,
             log_end: status.log_end.bits(),
@@ -115,10 +115,10 @@ fn message(partition: PartitionId, status: &OwnerStatus) -> StatusMessage {
             memory_bytes: status.memory_bytes as u64,
         },
         backlog: BacklogPart {
-            stretches: backlog.iter().map(Into::into).collect(),
+            stretches: backlog,
             tasks: status.backlog_tasks as u64,
             schedules: status.backlog_schedules as u64,
-            owed_after: owed_after.map(Into::into),
+            owed_after,
             oldest_ms: status.backlog_oldest.map(Timestamp::as_millis),
             is_partly_unread: status.backlog_is_partly_unread,
         },
@@ -139,16 +139,17 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
     } = message;
     let phase = PHASES.get(size(WHAT, "phase", owner.phase.into())?);
     let phase = phase.ok_or_else(|| fault(WHAT, format!("unknown phase {}", owner.phase)))?;
+    let frontier = FrontierParts {
+        head: progress.head,
+        gaps: progress.gaps,
+        backlog: backlog.stretches,
+        owed_after: backlog.owed_after,
+    };
     let status = OwnerStatus {
         phase: *phase,
         epoch: Epoch(owner.epoch),
         applied: offset(progress.applied)?,
-        frontier: frontier(
-            progress.head,
-            progress.gaps,
-            backlog.stretches,
-            backlog.owed_after,
-        )?,
+        frontier: frontier.try_into()?,
         replay_from: offset(progress.replay_from)?,
         tick: progress.tick,
         set_aside: progress.set_aside,
@@ -167,21 +168,4 @@ fn status(message: StatusMessage) -> Result<(PartitionId, OwnerStatus), DecodeEr
         minutes_given_up: ledger.minutes_given_up,
     };
     Ok((codec::partition(owner.partition)?, status))
-}
-
-fn frontier(
-    head: Option<PlaceMessage>,
-    gaps: Vec<GapMessage>,
-    backlog: Vec<StretchMessage>,
-    owed_after: Option<PlaceMessage>,
-) -> Result<Frontier, DecodeError> {
-    let head = head.ok_or_else(|| fault(WHAT, "head is missing"))?;
-    let gaps = gaps.into_iter().map(Gap::try_from);
-    let backlog = backlog.into_iter().map(Stretch::try_from);
-    Ok(Frontier {
-        head: head.try_into()?,
-        gaps: gaps.collect::<Result<_, _>>()?,
-        backlog: backlog.collect::<Result<_, _>>()?,
-        owed_after: owed_after.map(Place::try_from).transpose()?,
-    })
 }

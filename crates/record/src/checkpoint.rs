@@ -1,12 +1,12 @@
 //! A partition's checkpoint.
 
 use bytes::Bytes;
-use minutehand_model::{Checkpoint, Epoch, Frontier, Gap, Place, Stretch, Timestamp};
+use minutehand_model::{Checkpoint, Epoch, Frontier, Timestamp};
 use prost::Message;
 
 use crate::envelope::{log_offset, seal, unseal};
 use crate::error::{DecodeError, Fault};
-use crate::frontier::{GapMessage, PlaceMessage, StretchMessage};
+use crate::frontier::{FrontierParts, GapMessage, PlaceMessage, StretchMessage};
 use crate::ledger::{self, TallyMessage};
 
 const WHAT: &str = "checkpoint";
@@ -42,19 +42,25 @@ struct CheckpointMessage {
 /// The bytes of a checkpoint.
 pub fn encode(checkpoint: &Checkpoint) -> Bytes {
     let minutes = ledger::minutes_message(&checkpoint.minutes);
+    let FrontierParts {
+        head,
+        gaps,
+        backlog,
+        owed_after,
+    } = (&checkpoint.frontier).into();
     seal(&CheckpointMessage {
         epoch: checkpoint.epoch.0,
         tick: checkpoint.tick,
         applied: checkpoint.applied.bits(),
         replay_from: checkpoint.replay_from.bits(),
-        head: Some(checkpoint.frontier.head.into()),
-        gaps: checkpoint.frontier.gaps.iter().map(Into::into).collect(),
+        head,
+        gaps,
         remembered_from_ms: checkpoint.remembered_from.as_millis(),
-        backlog: checkpoint.frontier.backlog.iter().map(Into::into).collect(),
+        backlog,
         closed_before: minutes.closed_before,
         tallies: minutes.tallies,
         supplements: minutes.supplements,
-        owed_after: checkpoint.frontier.owed_after.map(Into::into),
+        owed_after,
     })
 }
 
@@ -65,30 +71,13 @@ pub fn decode(bytes: &Bytes) -> Result<Checkpoint, DecodeError> {
 }
 
 fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
-    let head = Place::try_from(message.head.ok_or("head is missing")?)?;
-    let gaps = message.gaps.into_iter().map(Gap::try_from);
-    let gaps: Vec<Gap> = gaps.collect::<Result<_, DecodeError>>()?;
-    if gaps
-        .iter()
-        .any(|gap| gap.after > gap.through || gap.through > head)
-    {
-        return Err("a gap does not lie below the head".into());
-    }
-    if gaps.windows(2).any(|pair| pair[0].through > pair[1].after) {
-        return Err("the gaps are not in order".into());
-    }
-    let backlog = message.backlog.into_iter().map(Stretch::try_from);
-    let backlog: Vec<Stretch> = backlog.collect::<Result<_, DecodeError>>()?;
-    let is_ordered = backlog
-        .windows(2)
-        .all(|pair| pair[0].through <= pair[1].after);
-    if !is_ordered
-        || backlog
-            .iter()
-            .any(|stretch| stretch.after > stretch.through)
-    {
-        return Err("the stretches of the backlog are not in order".into());
-    }
+    let frontier = Frontier::try_from(FrontierParts {
+        head: message.head,
+        gaps: message.gaps,
+        backlog: message.backlog,
+        owed_after: message.owed_after,
+    })?;
+    check(&frontier)?;
     let applied = log_offset("applied", message.applied)?;
     let replay_from = log_offset("replay_from", message.replay_from)?;
     if replay_from > applied {
@@ -98,12 +87,7 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
         epoch: Epoch(message.epoch),
         tick: message.tick,
         applied,
-        frontier: Frontier {
-            head,
-            gaps,
-            backlog,
-            owed_after: message.owed_after.map(Place::try_from).transpose()?,
-        },
+        frontier,
         replay_from,
         remembered_from: Timestamp::from_millis(message.remembered_from_ms),
         minutes: ledger::minutes(ledger::MinutesMessage {
@@ -114,10 +98,40 @@ fn checkpoint(message: CheckpointMessage) -> Result<Checkpoint, Fault> {
     })
 }
 
+/// Refuses a frontier whose parts contradict each other.
+fn check(frontier: &Frontier) -> Result<(), Fault> {
+    let Frontier {
+        head,
+        gaps,
+        backlog,
+        ..
+    } = frontier;
+    if gaps
+        .iter()
+        .any(|gap| gap.after > gap.through || gap.through > *head)
+    {
+        return Err("a gap does not lie below the head".into());
+    }
+    if gaps.windows(2).any(|pair| pair[0].through > pair[1].after) {
+        return Err("the gaps are not in order".into());
+    }
+    let is_ordered = backlog
+        .windows(2)
+        .all(|pair| pair[0].through <= pair[1].after);
+    if !is_ordered
+        || backlog
+            .iter()
+            .any(|stretch| stretch.after > stretch.through)
+    {
+        return Err("the stretches of the backlog are not in order".into());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use minutehand_model::{LogOffset, Minutes, Sum, Tally};
+    use minutehand_model::{LogOffset, Minutes, Place, Stretch, Sum, Tally};
 
     fn stretch(after_ms: i64, through_ms: i64) -> Stretch {
         let place = |ms| Place {

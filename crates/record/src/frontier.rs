@@ -1,11 +1,11 @@
 //! Places, and what lies between them, as messages: of checkpoints, and of whoever tells of a
 //! partition.
 
-use minutehand_model::{Gap, Place, Stretch, Timestamp};
+use minutehand_model::{Frontier, Gap, Place, Stretch, Timestamp};
 use prost::Message;
 
 use crate::envelope::log_offset;
-use crate::error::DecodeError;
+use crate::error::{DecodeError, Fault};
 
 /// A place in a partition's order of executions.
 #[derive(Clone, Copy, PartialEq, Eq, Message)]
@@ -34,6 +34,46 @@ pub struct StretchMessage {
     after: PlaceMessage,
     #[prost(message, required, tag = "2")]
     through: PlaceMessage,
+}
+
+/// What messages carry of a frontier, each under numbers of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrontierParts {
+    /// The newest place that has been passed; a message without it is refused.
+    pub head: Option<PlaceMessage>,
+    /// The stretches below it that are still being drained.
+    pub gaps: Vec<GapMessage>,
+    /// The stretches that were left behind.
+    pub backlog: Vec<StretchMessage>,
+    /// After which place schedules owe occurrences.
+    pub owed_after: Option<PlaceMessage>,
+}
+
+impl From<&Frontier> for FrontierParts {
+    fn from(frontier: &Frontier) -> FrontierParts {
+        FrontierParts {
+            head: Some(frontier.head.into()),
+            gaps: frontier.gaps.iter().map(Into::into).collect(),
+            backlog: frontier.backlog.iter().map(Into::into).collect(),
+            owed_after: frontier.owed_after.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<FrontierParts> for Frontier {
+    type Error = DecodeError;
+
+    fn try_from(parts: FrontierParts) -> Result<Frontier, DecodeError> {
+        let missing = || Fault::from("head is missing").of("frontier");
+        let gaps = parts.gaps.into_iter().map(Gap::try_from);
+        let backlog = parts.backlog.into_iter().map(Stretch::try_from);
+        Ok(Frontier {
+            head: parts.head.ok_or_else(missing)?.try_into()?,
+            gaps: gaps.collect::<Result<_, _>>()?,
+            backlog: backlog.collect::<Result<_, _>>()?,
+            owed_after: parts.owed_after.map(Place::try_from).transpose()?,
+        })
+    }
 }
 
 impl From<Place> for PlaceMessage {

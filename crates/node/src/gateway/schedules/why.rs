@@ -1,14 +1,15 @@
 //! Why a schedule has not run, in words.
 
-use minutehand_engine::Phase;
+use minutehand_engine::{CATCH_UP_AFTER_MS_DEFAULT, Phase};
 use minutehand_model::{ScheduleEvent, ScheduleEventKind, Timestamp};
 
 use super::view::{RunView, ScheduleHead};
 use crate::gateway::TaskState;
 use crate::gateway::wait::is_ready;
 
-/// A schedule whose next occurrence is later than this is behind, in milliseconds.
-const BEHIND_MS: i64 = 2_000;
+/// A schedule whose next occurrence is later than this is behind, in milliseconds: what its owner
+/// takes for behind unless it is set otherwise, which a gateway is not told.
+const BEHIND_MS: i64 = CATCH_UP_AFTER_MS_DEFAULT;
 
 /// The reasons, the weightiest first.
 pub(super) fn why(
