@@ -3,7 +3,7 @@
 use minutehand_cli::Exit;
 use serde_json::{Value, json};
 
-use crate::support::{Server, input, run, run_with, schedule as whole_schedule};
+use crate::support::{Ran, Server, input, run, run_with, schedule as whole_schedule};
 
 const SYSTEM: &str = "\
 SHELL=/bin/bash
@@ -13,20 +13,16 @@ CRON_TZ=Europe/Berlin
 0 5 * * 1 www-data mail%hello%you
 ";
 
+/// Imports a crontab of that format, in UTC.
+async fn import(format: &str, text: &str, rest: &[&str]) -> Ran {
+    let words = ["import", "crontab", "-", "--tz", "UTC", "--format", format];
+    run_with(&[&words[..], rest].concat(), input(text)).await
+}
+
 #[tokio::test]
 async fn a_dry_run_shows_each_line_and_asks_no_server() {
-    let words = [
-        "import",
-        "crontab",
-        "-",
-        "--dry-run",
-        "--tz",
-        "UTC",
-        "--format",
-        "system",
-        "--json",
-    ];
-    let lines = run_with(&words, input(SYSTEM)).await.ok().json();
+    let words = ["--dry-run", "--json"];
+    let lines = import("system", SYSTEM, &words).await.ok().json();
     let seen: Vec<(u64, &str, &str, &str, &Value)> = lines
         .iter()
         .map(|line| {
@@ -73,7 +69,7 @@ async fn a_dry_run_shows_each_line_and_asks_no_server() {
             .is_some_and(|id| id.starts_with("crontab/-/1-")),
         "{lines:?}"
     );
-    let ran = run_with(&words, input(SYSTEM)).await.ok();
+    let ran = import("system", SYSTEM, &words).await.ok();
     assert_eq!(
         ran.stderr,
         "a worker runs a command as its own user or not at all; the files name root, www-data (header minutehand-user)\n"
@@ -83,17 +79,7 @@ async fn a_dry_run_shows_each_line_and_asks_no_server() {
 #[tokio::test]
 async fn refused_lines_are_named_and_the_others_go_on() {
     let text = "61 * * * * root ls\n5 * * * * root ls\n";
-    let words = [
-        "import",
-        "crontab",
-        "-",
-        "--dry-run",
-        "--tz",
-        "UTC",
-        "--format",
-        "system",
-    ];
-    let ran = run_with(&words, input(text)).await;
+    let ran = import("system", text, &["--dry-run"]).await;
     assert_eq!(ran.exit, Exit::Refused);
     assert!(ran.stdout.contains("5 * * * *"), "{}", ran.stdout);
     assert!(ran.stderr.starts_with("-:1:1: "), "{}", ran.stderr);
@@ -109,13 +95,6 @@ async fn refused_lines_are_named_and_the_others_go_on() {
 async fn lines_become_schedules_of_the_process_executor() {
     let server = Server::always(201, "{}");
     let words = [
-        "import",
-        "crontab",
-        "-",
-        "--tz",
-        "UTC",
-        "--format",
-        "system",
         "--prefix",
         "host1",
         "--queue",
@@ -123,7 +102,7 @@ async fn lines_become_schedules_of_the_process_executor() {
         "--server",
         &server.url,
     ];
-    let ran = run_with(&words, input(SYSTEM)).await.ok();
+    let ran = import("system", SYSTEM, &words).await.ok();
     assert_eq!(ran.stdout.matches("created").count(), 2, "{}", ran.stdout);
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
@@ -178,25 +157,9 @@ fn with_schedules(present: fn(Value) -> Value) -> Server {
 #[tokio::test]
 async fn importing_again_changes_only_what_has_changed() {
     let text = "17 * * * * ls\n";
-    let words = |server: &Server| {
-        [
-            "import",
-            "crontab",
-            "-",
-            "--tz",
-            "UTC",
-            "--format",
-            "user",
-            "--json",
-            "--server",
-            &server.url,
-        ]
-        .map(str::to_owned)
-    };
     let outcome = async |server: &Server| {
-        let words = words(server);
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        run_with(&words, input(text)).await.ok().json()[0]["outcome"].clone()
+        let words = ["--json", "--server", &server.url];
+        import("user", text, &words).await.ok().json()[0]["outcome"].clone()
     };
     let same = with_schedules(|wanted| {
         let mut present = wanted;
@@ -227,19 +190,8 @@ async fn importing_again_changes_only_what_has_changed() {
 #[tokio::test]
 async fn what_the_server_finds_the_same_is_unchanged() {
     let server = Server::always(200, "{}");
-    let words = [
-        "import",
-        "crontab",
-        "-",
-        "--tz",
-        "UTC",
-        "--format",
-        "user",
-        "--json",
-        "--server",
-        &server.url,
-    ];
-    let lines = run_with(&words, input("17 * * * * ls\n")).await.ok().json();
+    let words = ["--json", "--server", &server.url];
+    let lines = import("user", "17 * * * * ls\n", &words).await.ok().json();
     assert_eq!(lines[0]["outcome"], "unchanged");
     assert_eq!(server.requests().len(), 1);
 }
@@ -255,8 +207,7 @@ async fn a_line_that_no_server_takes_is_refused_by_a_dry_run_too() {
     let text = format!("1 * * * * one\n2 * * * * {long}\n@reboot {long}\n4 * * * * four\n");
     let server = Server::always(201, "{}");
     for rest in [&["--dry-run"][..], &["--server", &server.url]] {
-        let words = ["import", "crontab", "-", "--tz", "UTC", "--format", "user"];
-        let ran = run_with(&[&words[..], rest].concat(), input(&text)).await;
+        let ran = import("user", &text, rest).await;
         assert_eq!(ran.exit, Exit::Refused);
         assert!(
             ran.stdout.contains("one") && ran.stdout.contains("four"),
@@ -285,20 +236,9 @@ async fn a_line_that_the_server_refuses_does_not_stop_the_others() {
         Some("2 * * * *") => (422, "", r#"{"detail":"not on this server"}"#.to_owned()),
         _ => (201, "", "{}".to_owned()),
     });
-    let words = [
-        "import",
-        "crontab",
-        "-",
-        "--tz",
-        "UTC",
-        "--format",
-        "user",
-        "--json",
-        "--server",
-        &server.url,
-    ];
+    let words = ["--json", "--server", &server.url];
     let text = "1 * * * * one\n2 * * * * two\n3 * * * * three\n";
-    let ran = run_with(&words, input(text)).await;
+    let ran = import("user", text, &words).await;
     assert_eq!(ran.exit, Exit::Refused);
     let said: Vec<(Value, Value, Value)> = ran
         .json()
@@ -325,18 +265,12 @@ async fn a_line_that_the_server_refuses_does_not_stop_the_others() {
 #[tokio::test]
 async fn a_server_that_cannot_be_asked_ends_an_import() {
     let server = Server::always(401, r#"{"detail":"the token is not known"}"#);
-    let words = [
-        "import",
-        "crontab",
-        "-",
-        "--tz",
-        "UTC",
-        "--format",
+    let ran = import(
         "user",
-        "--server",
-        &server.url,
-    ];
-    let ran = run_with(&words, input("1 * * * * one\n2 * * * * two\n")).await;
+        "1 * * * * one\n2 * * * * two\n",
+        &["--server", &server.url],
+    )
+    .await;
     assert_eq!(ran.exit, Exit::Denied);
     assert_eq!(server.requests().len(), 1);
 }
@@ -344,18 +278,7 @@ async fn a_server_that_cannot_be_asked_ends_an_import() {
 #[tokio::test]
 async fn a_refusal_names_file_and_line() {
     let server = Server::always(422, r#"{"detail":"payload is too large"}"#);
-    let words = [
-        "import",
-        "crontab",
-        "-",
-        "--tz",
-        "UTC",
-        "--format",
-        "user",
-        "--server",
-        &server.url,
-    ];
-    let ran = run_with(&words, input("\n17 * * * * ls\n")).await;
+    let ran = import("user", "\n17 * * * * ls\n", &["--server", &server.url]).await;
     assert_eq!(ran.exit, Exit::Refused);
     assert_eq!(
         ran.stderr,
@@ -388,18 +311,10 @@ async fn a_format_that_cannot_be_told_is_refused() {
         );
     }
     assert!(server.requests().is_empty());
-    let words = [
-        "import",
-        "crontab",
-        "-",
-        "--tz",
-        "UTC",
-        "--dry-run",
-        "--json",
-        "--format",
-        "user",
-    ];
-    let lines = run_with(&words, input(mixed)).await.ok().json();
+    let lines = import("user", mixed, &["--dry-run", "--json"])
+        .await
+        .ok()
+        .json();
     assert_eq!(
         lines[0]["command"], "root cd / && x",
         "what was said counts"
@@ -409,20 +324,13 @@ async fn a_format_that_cannot_be_told_is_refused() {
 #[tokio::test]
 async fn a_random_delay_is_the_jitter_of_the_schedules() {
     let server = Server::always(201, "{}");
-    let words = [
-        "import",
-        "crontab",
-        "-",
-        "--tz",
-        "UTC",
-        "--format",
+    import(
         "user",
-        "--server",
-        &server.url,
-    ];
-    run_with(&words, input("@daily a\nRANDOM_DELAY=30\n@daily b\n"))
-        .await
-        .ok();
+        "@daily a\nRANDOM_DELAY=30\n@daily b\n",
+        &["--server", &server.url],
+    )
+    .await
+    .ok();
     let jitters: Vec<Value> = server
         .requests()
         .iter()
@@ -476,11 +384,8 @@ async fn files_of_one_name_are_not_imported_as_one() {
 async fn an_import_with_prune_follows_the_file() {
     let outcome = async |text: &str, rest: &[&str]| {
         let server = with_two_lines();
-        let words = [
-            "import", "crontab", "-", "--tz", "UTC", "--format", "user", "--json", "--prune",
-            "--server",
-        ];
-        let ran = run_with(&[&words[..], &[&server.url], rest].concat(), input(text)).await;
+        let words = ["--json", "--prune", "--server", &server.url];
+        let ran = import("user", text, &[&words[..], rest].concat()).await;
         let rows: Vec<(String, String)> = ran
             .json()
             .iter()
