@@ -213,7 +213,10 @@ pub(super) fn may_have_ended(about: &PartitionJournal, life: &Life, one: &Expect
         .get(applied)
         .is_some_and(|tick| tick.head.due >= one.nominal);
     let caught_up = || {
-        let ticks = about.ticks.iter().skip(applied).take(CAUGHT_UP_WITHIN);
+        // Where a clock went back, F goes through it again when that clock comes there.
+        let since = about.ticks.iter().skip(applied);
+        let since = since.skip_while(|tick| tick.published_at_ms < one.nominal.as_millis());
+        let ticks = since.take(CAUGHT_UP_WITHIN);
         ticks
             .map(|tick| tick.published_at_ms - one.nominal.as_millis())
             .max()
