@@ -89,7 +89,8 @@ fn check_end(story: &Story<'_>, run: &Course) -> Result<(), &'static str> {
             return Err("was due after the end of its schedule");
         }
     }
-    let decided = Timestamp::from_millis(story.tick(run.run.tick).published_at_ms - SKEW_MS_MAX);
+    // A tick may be sent for long: it was decided when the one before it was out, or later.
+    let decided = Timestamp::from_millis(before.published_at_ms - SKEW_MS_MAX);
     if decided.millis_since(run.run.due) > OWED_MS {
         // What has waited starts by the definition in force.
         let naming = story.naming(run.run.nominal);
@@ -98,8 +99,12 @@ fn check_end(story: &Story<'_>, run: &Course) -> Result<(), &'static str> {
             return Err("was owed, and its schedule has ended");
         }
     }
-    let now = Timestamp::from_millis(before.published_at_ms - SKEW_MS_MAX);
-    if has_waited(story, run) && story.ruling_in(run.run.tick).map(ends).all(ended_by(now)) {
+    if has_waited(story, run)
+        && story
+            .ruling_in(run.run.tick)
+            .map(ends)
+            .all(ended_by(decided))
+    {
         return Err("had waited, and its schedule has ended");
     }
     Ok(())
