@@ -34,18 +34,7 @@ impl Calendar {
         count: usize,
         budget: &mut SearchBudget,
     ) -> Result<Vec<Timestamp>, SearchExhausted> {
-        let mut search = Search::new(self);
-        let last_s = last_second_of(to);
-        let mut from_s = second_after(from.plus_millis(-1));
-        let mut times = Vec::new();
-        while times.len() < count {
-            let Some(found) = search.next_second(from_s, last_s, budget)? else {
-                break;
-            };
-            times.push(at_second(found));
-            from_s = found + 1;
-        }
-        Ok(times)
+        self.within(from, to, budget).take(count).collect()
     }
 
     /// The last of the first `count` nominal times from `from` to `to`, both included; of fewer when
@@ -58,18 +47,28 @@ impl Calendar {
         count: usize,
         budget: &mut SearchBudget,
     ) -> Option<Timestamp> {
+        let times = self.within(from, to, budget).take(count);
+        times.map_while(Result::ok).last()
+    }
+
+    /// The nominal times from `from` to `to`, both included, in rising order, all of them within one
+    /// budget; an error where it does not suffice.
+    fn within(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        budget: &mut SearchBudget,
+    ) -> impl Iterator<Item = Result<Timestamp, SearchExhausted>> {
         let mut search = Search::new(self);
         let last_s = last_second_of(to);
         let mut from_s = second_after(from.plus_millis(-1));
-        let mut last = None;
-        for _ in 0..count {
-            let Ok(Some(found)) = search.next_second(from_s, last_s, budget) else {
-                break;
-            };
-            last = Some(found);
-            from_s = found + 1;
-        }
-        last.map(at_second)
+        std::iter::from_fn(move || {
+            let found = search.next_second(from_s, last_s, budget).transpose()?;
+            Some(found.map(|found| {
+                from_s = found + 1;
+                at_second(found)
+            }))
+        })
     }
 
     /// The last nominal time at or before `at` that is not before `not_before`; `None` when there

@@ -5,7 +5,7 @@ use minutehand_kafka::{KafkaConfig, MemoryShares};
 use minutehand_node::EngineConfig;
 use minutehand_settings::SettingsError;
 
-use crate::timetable::{self, CassandraConfig, TimetableKind};
+use crate::timetable::{CassandraConfig, TimetableKind};
 
 /// A cluster, as the settings of a role have it.
 #[derive(Clone, Debug)]
@@ -41,11 +41,15 @@ impl Config {
             region_epoch: self.region_epoch,
             ..self.etcd.clone()
         };
-        let config = timetable::checked(self)?;
+        let (region, dedupe_window_ms) = (&self.region, self.engine.dedupe_window_ms);
+        let cassandra = self
+            .timetable
+            .checked(self.cassandra, region, dedupe_window_ms)?;
         Ok(Config {
             kafka,
             etcd: etcd.checked()?,
-            ..config
+            cassandra,
+            ..self
         })
     }
 

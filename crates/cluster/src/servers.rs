@@ -8,7 +8,6 @@ use minutehand_ports::{Connected, ErrorClass, StoreDescription, TimetableStore};
 
 use crate::config::Config;
 use crate::error::StartError;
-use crate::timetable;
 use crate::waiting::{Server, Waiting};
 
 /// The servers of a cluster. Opened, none of them has been reached yet.
@@ -28,7 +27,7 @@ impl Servers {
     pub fn open(config: Config, waiting: Waiting) -> Result<Servers, StartError> {
         Ok(Servers {
             kafka: Client::new(config.kafka.clone())?,
-            timetable: timetable::store(&config),
+            timetable: config.timetable.store(&config.cassandra),
             config,
             waiting,
         })

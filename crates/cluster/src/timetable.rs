@@ -7,8 +7,6 @@ use minutehand_settings::SettingsError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
-
 /// Where tasks lie that are due beyond the look-ahead.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -26,30 +24,31 @@ pub enum TimetableKind {
     Cassandra,
 }
 
-/// These settings, with the store's section complete.
-///
-/// # Errors
-/// When settings of its section do not fit each other.
-pub(crate) fn checked(config: Config) -> Result<Config, SettingsError> {
-    match config.timetable {
-        TimetableKind::Cassandra => {
-            let cassandra = CassandraConfig {
-                region: config.region.clone(),
-                dedupe_window_ms: config.engine.dedupe_window_ms,
-                ..config.cassandra
-            };
-            let cassandra = cassandra.checked()?;
-            Ok(Config {
-                cassandra,
-                ..config
-            })
+impl TimetableKind {
+    /// The section of the store, complete.
+    ///
+    /// # Errors
+    /// When its settings do not fit each other.
+    pub(crate) fn checked(
+        self,
+        cassandra: CassandraConfig,
+        region: &str,
+        dedupe_window_ms: i64,
+    ) -> Result<CassandraConfig, SettingsError> {
+        match self {
+            TimetableKind::Cassandra => CassandraConfig {
+                region: region.to_owned(),
+                dedupe_window_ms,
+                ..cassandra
+            }
+            .checked(),
         }
     }
-}
 
-/// The store; it is not reached yet.
-pub(crate) fn store(config: &Config) -> Box<dyn TimetableStore> {
-    match config.timetable {
-        TimetableKind::Cassandra => Box::new(CassandraStore::new(config.cassandra.clone())),
+    /// The store of a checked section; it is not reached yet.
+    pub(crate) fn store(self, cassandra: &CassandraConfig) -> Box<dyn TimetableStore> {
+        match self {
+            TimetableKind::Cassandra => Box::new(CassandraStore::new(cassandra.clone())),
+        }
     }
 }

@@ -16,8 +16,8 @@ pub(crate) struct DueTasks {
     pub(crate) pace: Pace,
     /// Of the room that tasks and schedules share, what schedules owe had the larger half last.
     pub(crate) owed_had_turn: bool,
-    /// Of the schedules that are behind, not of these tasks, the one that owes the oldest decided last, and the one that
-    /// is the least behind does so next.
+    /// Of the schedules that are behind, not of these tasks, the one that owes the oldest decided
+    /// last, and the one that is the least behind does so next.
     pub(crate) owed_newest_next: bool,
     /// When what is behind is next looked through for what the timetable does not have.
     pub(crate) looked_through_at: Timestamp,

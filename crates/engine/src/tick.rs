@@ -264,7 +264,8 @@ impl<R: Rules> Partition<R> {
     }
 
     /// Takes what is due up to a limit, tasks and schedules in one order; answers how far it came,
-    /// and with how many bytes. What was decided before leaves it its part; the backlogs have a share.
+    /// and with how many bytes. What was decided before leaves it its part; the backlogs have a
+    /// share.
     fn take_due(
         &mut self,
         limit: Place,

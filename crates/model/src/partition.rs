@@ -180,12 +180,18 @@ impl Frontier {
         self.has_come_past(place) && self.owed_after.is_none_or(|after| place <= after)
     }
 
-    /// The last place at which an occurrence has been decided, of a schedule that was created by the
-    /// record at an offset and does not say itself how far it has come. Gaps that were opened later
-    /// lie below the earlier ones: the first that owes it anything owes all that follows.
-    pub fn decided_through(&self, created: LogOffset) -> Place {
+    /// The place that F has come to for what was created by the record at an offset: in the gap that
+    /// it was created in, if it was in one. Gaps that were opened later lie below the earlier ones:
+    /// the first that owes it anything owes all that follows.
+    pub fn passed_through(&self, created: LogOffset) -> Place {
         let own_gap = self.gaps.iter().find(|gap| created >= gap.from_offset);
-        let passed = own_gap.map_or(self.head, |gap| gap.after);
+        own_gap.map_or(self.head, |gap| gap.after)
+    }
+
+    /// The last place at which an occurrence has been decided, of a schedule that was created by the
+    /// record at an offset and does not say itself how far it has come.
+    pub fn decided_through(&self, created: LogOffset) -> Place {
+        let passed = self.passed_through(created);
         self.owed_after.map_or(passed, |after| after.min(passed))
     }
 

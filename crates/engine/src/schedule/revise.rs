@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use minutehand_calendar::CompiledDefinition;
-use minutehand_model::{Frontier, LogOffset, Place, Rest, RevisionEntry, ScheduleState, Timestamp};
+use minutehand_model::{Frontier, LogOffset, Rest, RevisionEntry, ScheduleState, Timestamp};
 
 use super::{Moment, Name, Occurrence, Outbox, Schedule, Segment};
 use crate::planted::PlantedBug;
@@ -105,7 +105,11 @@ impl Schedule {
     ) -> Result<(), String> {
         // A failure that was heard of late begins a rest that F has not come to: until there the
         // revision was in force.
-        let passed = self.passed(applying.cursors.frontier).due;
+        let passed = applying
+            .cursors
+            .frontier
+            .passed_through(self.created_offset)
+            .due;
         let has_failed = self.state.paused_by_failure_at.is_some();
         let decided = if has_failed {
             self.decided(applying.cursors)
@@ -209,7 +213,7 @@ impl Schedule {
         if self.head.offset >= told {
             return self.rules_after;
         }
-        let passed = self.passed(frontier).due;
+        let passed = frontier.passed_through(self.created_offset).due;
         let owed = self.owed_from(frontier);
         let decided = owed.map_or(passed, |nominal| passed.min(nominal.plus_millis(-1)));
         // With jitter a later nominal time may have been decided first. What is noted may lie ahead:
@@ -224,16 +228,6 @@ impl Schedule {
         next.filter(|next| frontier.has_come_past(self.place(*next)))
             .map(|next| next.nominal)
             .min()
-    }
-
-    /// The place that F has come to for this schedule: in the gap that it was created in, if it was
-    /// in one.
-    fn passed(&self, frontier: &Frontier) -> Place {
-        let own_gap = frontier
-            .gaps
-            .iter()
-            .find(|gap| self.created_offset >= gap.from_offset);
-        own_gap.map_or(frontier.head, |gap| gap.after)
     }
 
     /// What a revision owes: nothing while it is paused.

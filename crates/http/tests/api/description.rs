@@ -62,11 +62,7 @@ async fn no_operation_takes_a_parameter_that_it_does_not_describe() {
         if !path.starts_with("/v1/") {
             continue;
         }
-        let filled = path
-            .replace("{ns}", "default")
-            .replace("{partition}", "0")
-            .replace("{id}", "x")
-            .replace("{queue}", "x");
+        let filled = filled(path);
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
             // Given to a purge, `group` would seem to spare the others.
@@ -97,11 +93,7 @@ async fn an_idempotency_key_is_obeyed_or_refused() {
         if !path.starts_with("/v1/") {
             continue;
         }
-        let filled = path
-            .replace("{ns}", "default")
-            .replace("{partition}", "0")
-            .replace("{id}", "x")
-            .replace("{queue}", "x");
+        let filled = filled(path);
         let method: Method = method.to_uppercase().parse().unwrap();
         let headers = [("Idempotency-Key", "k1"), JSON[0]];
         let answer = api
@@ -151,6 +143,14 @@ async fn everything_described_is_routed() {
             );
         }
     }
+}
+
+/// A described path with names in it.
+fn filled(path: &str) -> String {
+    path.replace("{ns}", "default")
+        .replace("{partition}", "0")
+        .replace("{id}", "x")
+        .replace("{queue}", "x")
 }
 
 fn operations(description: &Value) -> impl Iterator<Item = (String, &Value)> {

@@ -31,6 +31,7 @@ use minutehand_ports::{
     Claim, Delivery, DeliveryId, ErrorClass, ExecutionQueue, PortError, QueueDepth, Report,
     Settlement, Stop, StopReceiver,
 };
+use rdkafka::consumer::Consumer as _;
 
 use self::claims::Claims;
 use self::delivery::Shares;
@@ -43,7 +44,6 @@ use crate::client::{Client, blocking};
 use crate::error::port_error;
 use crate::letters::Letters;
 use crate::listener::{Consumer, Listener};
-use rdkafka::consumer::Consumer as _;
 
 /// Consumers that ask for places and are kept: each has threads of its own.
 const ASKERS_MAX: usize = 16;

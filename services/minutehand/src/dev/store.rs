@@ -1,9 +1,9 @@
 //! The data folder.
 
-use std::error::Error as _;
 use std::sync::Arc;
 
 use minutehand_cli::{Exit, Failure};
+use minutehand_ports::with_causes;
 use minutehand_settings::{Loaded, Origin};
 use minutehand_standalone::{EmbeddedConfig, EmbeddedStore, OpenError};
 
@@ -31,14 +31,7 @@ pub(super) async fn open(
     let opened = opened
         .await
         .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
-    opened.map_err(|error| Failure::new(Exit::Failed, in_words(&error)))
-}
-
-fn in_words(error: &OpenError) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
+    opened.map_err(|error| Failure::new(Exit::Failed, with_causes(&error)))
 }
 
 /// Opens the folder with the count of partitions that it has, where it may have another one.
