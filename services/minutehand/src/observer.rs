@@ -64,8 +64,14 @@ type Pair = (QueueName, String);
 
 /// What a process serves, whose depths it tells. Of a queue that others serve it knows nothing: for
 /// a group that takes nothing from it all that the brokers keep would wait.
+#[derive(Default)]
 pub(crate) struct Served {
-    by: By,
+    /// By workers of queues that are named.
+    named: BTreeSet<Pair>,
+    /// By programs that lease.
+    leases: Option<Leases>,
+    /// By workers of the default group: every queue there is.
+    has_all: bool,
     leased: Lately,
     untaken: Untaken,
     depths: BTreeMap<Pair, QueueDepth>,
@@ -76,38 +82,32 @@ pub(crate) struct Served {
 /// Depths that are asked of brokers within one look: each may need a consumer of its group.
 const ASKED_AT_ONCE: usize = 8;
 
-enum By {
-    /// Workers of these queues.
-    Workers(Vec<QueueName>, GroupName),
-    /// Programs that lease.
-    Leases(Leases),
-    /// One process that does all.
-    Everything(Leases),
-}
-
 impl Served {
     /// Workers of a group, of these queues.
-    pub(crate) fn by_workers(queues: Vec<QueueName>, group: GroupName) -> Served {
-        Served::by(By::Workers(queues, group))
+    #[cfg(feature = "cluster")]
+    pub(crate) fn by_workers(queues: &[QueueName], group: &GroupName) -> Served {
+        let of_group = |queue: &QueueName| (queue.clone(), group.to_string());
+        Served {
+            named: queues.iter().map(of_group).collect(),
+            ..Served::default()
+        }
     }
 
     /// Programs that lease from a gateway.
+    #[cfg(feature = "cluster")]
     pub(crate) fn by_leases(leases: Leases) -> Served {
-        Served::by(By::Leases(leases))
+        Served {
+            leases: Some(leases),
+            ..Served::default()
+        }
     }
 
     /// All queues, by workers of the default group and by programs that lease.
     pub(crate) fn by_one_process(leases: Leases) -> Served {
-        Served::by(By::Everything(leases))
-    }
-
-    fn by(by: By) -> Served {
         Served {
-            by,
-            leased: Lately::default(),
-            untaken: Untaken::default(),
-            depths: BTreeMap::new(),
-            asked: None,
+            leases: Some(leases),
+            has_all: true,
+            ..Served::default()
         }
     }
 
@@ -115,9 +115,9 @@ impl Served {
     async fn look(&mut self, port: &dyn ExecutionQueue) -> &BTreeMap<Pair, QueueDepth> {
         let pairs = self.pairs(port).await;
         self.depths.retain(|pair, _| pairs.contains(pair));
-        let at_once = match self.by {
-            By::Everything(_) => pairs.len(),
-            By::Workers(..) | By::Leases(_) => ASKED_AT_ONCE,
+        let at_once = match self.has_all {
+            true => pairs.len(),
+            false => ASKED_AT_ONCE,
         };
         for pair in next_of(&pairs, self.asked.as_ref(), at_once) {
             if let Ok(depth) = port.depth(&pair.0, &pair.1).await {
@@ -130,20 +130,15 @@ impl Served {
 
     async fn pairs(&mut self, port: &dyn ExecutionQueue) -> BTreeSet<Pair> {
         let now = SystemClock.now();
-        let mut pairs: BTreeSet<Pair> = match &self.by {
-            By::Workers(queues, group) => {
-                let of_group = |queue: &QueueName| (queue.clone(), group.to_string());
-                queues.iter().map(of_group).collect()
-            }
-            By::Leases(leases) => self.leased.with(leases.served(), now),
-            By::Everything(leases) => {
-                let queues = port.queues().await.unwrap_or_default();
-                let of_default = |queue| (queue, GroupName::DEFAULT.to_owned());
-                let mut pairs = self.leased.with(leases.served(), now);
-                pairs.extend(queues.into_iter().map(of_default));
-                pairs
-            }
-        };
+        let mut pairs = self.named.clone();
+        if let Some(leases) = &self.leases {
+            pairs.extend(self.leased.with(leases.served(), now));
+        }
+        if self.has_all {
+            let queues = port.queues().await.unwrap_or_default();
+            let of_default = |queue| (queue, GroupName::DEFAULT.to_owned());
+            pairs.extend(queues.into_iter().map(of_default));
+        }
         let nobodys = self.untaken.at(port, now).await.iter();
         pairs.extend(nobodys.map(|queue| (queue.clone(), NOBODY.to_owned())));
         pairs

@@ -47,10 +47,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let observer = Observer::new(false);
     tokio::spawn(Arc::clone(&observer).watch(
         Arc::clone(&port),
-        Served::by_workers(
-            settings.worker.queues.clone(),
-            settings.worker.group.clone(),
-        ),
+        Served::by_workers(&settings.worker.queues, &settings.worker.group),
         gates.clone(),
         stopping.clone(),
     ));
